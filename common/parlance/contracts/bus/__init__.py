@@ -1,0 +1,1 @@
+"""The bus contract: subjects, streams and messages of JetStream. One place, both directions."""

@@ -1,0 +1,105 @@
+"""Streams, consumers and buckets as data. `runtime.bus` applies them; docs and tests read them."""
+
+from dataclasses import dataclass
+
+from parlance.contracts.calls import Priority
+
+from . import subjects
+from .subjects import Kind
+
+HOUR_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A JetStream stream. Bounds are part of the contract: nothing here grows without end."""
+
+    name: str
+    subjects: tuple[str, ...]
+    work_queue: bool
+    max_age_seconds: int
+    """0: kept until acked."""
+    max_bytes: int
+    duplicate_window_seconds: int
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A durable pull consumer."""
+
+    stream: str
+    durable: str
+    filter_subject: str
+    ack_wait_seconds: float
+    max_ack_pending: int
+    max_deliver: int = -1
+    """-1: endless; the reader looks at the delivery count and ends it itself."""
+
+
+JOBS = Stream(
+    name="JOBS",
+    subjects=(subjects.JOBS_ALL,),
+    work_queue=True,
+    max_age_seconds=0,
+    max_bytes=1 << 30,
+    duplicate_window_seconds=600,
+    description="Work to do; a message lives until a worker acks it.",
+)
+EVENTS = Stream(
+    name="EVENTS",
+    subjects=(subjects.EVENTS_ALL,),
+    work_queue=False,
+    max_age_seconds=72 * HOUR_SECONDS,
+    max_bytes=8 << 30,
+    duplicate_window_seconds=HOUR_SECONDS,
+    description="Everything a client may see, kept 72 h for resuming.",
+)
+ADVISORIES = Stream(
+    name="ADVISORIES",
+    subjects=subjects.ADVISORIES,
+    work_queue=False,
+    max_age_seconds=7 * 24 * HOUR_SECONDS,
+    max_bytes=64 << 20,
+    duplicate_window_seconds=120,
+    description="Dead letters: deliveries given up.",
+)
+STREAMS = (JOBS, EVENTS, ADVISORIES)
+
+CONTROL_BUCKET = "CONTROL"
+CONTROL_TTL_SECONDS = 24 * HOUR_SECONDS
+
+WORKER_ACK_WAIT_SECONDS = 30.0
+WORKER_HEARTBEAT_SECONDS = 10.0
+"""A third of the wait: two may be lost before the job goes to another worker."""
+
+LANE_WEIGHTS = {Priority.INTERACTIVE: 8, Priority.STANDARD: 3, Priority.BULK: 1}
+
+
+def job_consumer(kind: Kind, priority: Priority) -> Consumer:
+    """The consumer that all workers share for one lane."""
+    return Consumer(
+        stream=JOBS.name,
+        durable=f"{kind}-{priority}",
+        filter_subject=subjects.format_job(kind, priority),
+        ack_wait_seconds=WORKER_ACK_WAIT_SECONDS,
+        max_ack_pending=1000,
+    )
+
+
+RECORDER = Consumer(
+    stream=EVENTS.name,
+    durable="recorder",
+    filter_subject=subjects.EVENTS_ALL,
+    ack_wait_seconds=60.0,
+    max_ack_pending=256,
+)
+OPERATOR = Consumer(
+    stream=EVENTS.name,
+    durable="operator",
+    filter_subject=subjects.format_events_of_kind(Kind.CALL),
+    ack_wait_seconds=60.0,
+    max_ack_pending=1024,
+)
+JOB_CONSUMERS = tuple(job_consumer(Kind.CALL, priority) for priority in Priority)
+CONSUMERS = (*JOB_CONSUMERS, RECORDER, OPERATOR)

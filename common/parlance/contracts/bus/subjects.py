@@ -1,0 +1,98 @@
+"""Subjects and message ids: one formatter and one parser for each. Used through `runtime.bus`."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from parlance.contracts.calls import Priority
+from parlance.contracts.ids import CallId, CompanySlug
+
+JOBS_ALL = "jobs.>"
+EVENTS_ALL = "events.>"
+ADVISORIES = (
+    "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
+    "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
+)
+
+
+class Kind(StrEnum):
+    """What a job or an event is about."""
+
+    CALL = "call"
+    SHEET = "sheet"
+    TICKET = "ticket"
+
+
+@dataclass(frozen=True, slots=True)
+class EventSubject:
+    """Parts of `events.<company>.<kind>.<id>.<type>`; `type` is the part after the kind's dot."""
+
+    company: CompanySlug
+    kind: Kind
+    id: str
+    type: str
+
+
+class InvalidSubject(ValueError):
+    """A subject that this contract does not know."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(f"not a subject of this contract: {subject[:120]!r}")
+        self.subject = subject
+
+
+def format_job(kind: Kind, priority: Priority) -> str:
+    return f"jobs.{kind}.{priority}"
+
+
+def parse_job(subject: str) -> tuple[Kind, Priority]:
+    match subject.split("."):
+        case ["jobs", kind, priority]:
+            try:
+                return Kind(kind), Priority(priority)
+            except ValueError as exc:
+                raise InvalidSubject(subject) from exc
+        case _:
+            raise InvalidSubject(subject)
+
+
+def format_event(company: CompanySlug, kind: Kind, id_: str, type_: str) -> str:
+    return f"events.{company}.{kind}.{id_}.{type_}"
+
+
+def format_events_of(company: CompanySlug, kind: Kind, id_: str) -> str:
+    """Filter for every event of one thing."""
+    return f"events.{company}.{kind}.{id_}.>"
+
+
+def format_events_of_company(company: CompanySlug) -> str:
+    return f"events.{company}.>"
+
+
+def format_events_of_kind(kind: Kind) -> str:
+    return f"events.*.{kind}.>"
+
+
+def parse_event(subject: str) -> EventSubject:
+    match subject.split("."):
+        case ["events", company, kind, id_, type_]:
+            try:
+                return EventSubject(CompanySlug(company), Kind(kind), id_, type_)
+            except ValueError as exc:
+                raise InvalidSubject(subject) from exc
+        case _:
+            raise InvalidSubject(subject)
+
+
+def format_dispatch_id(uid: str, attempt: int) -> str:
+    """Message id of a dispatch. A first net only: JetStream forgets it after the ack."""
+    return f"{uid}.{attempt}"
+
+
+def format_window_id(call_id: CallId, model_hash: str, window: int) -> str:
+    """Message id of a finished window: whoever does the same window again is refused by the bus."""
+    return f"{call_id}.{model_hash[:8]}.{window}"
+
+
+def format_event_id(call_id: CallId, attempt: int, type_: str, detail: str = "") -> str:
+    """Message id of any other event of a call."""
+    return f"{call_id}.{attempt}.{type_}" + (f".{detail}" if detail else "")

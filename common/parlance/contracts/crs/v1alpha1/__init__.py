@@ -1,0 +1,1 @@
+"""Version v1alpha1, one kind per module."""

@@ -1,0 +1,9 @@
+"""Base class of every contract value. Imported by the other contract modules only."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Value(BaseModel):
+    """Frozen. Unknown fields are ignored: a newer sender never breaks an older reader."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
