@@ -1,0 +1,1 @@
+"""The Kubernetes control plane: pinned Go modules, their build, and the running servers."""

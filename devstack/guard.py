@@ -1,0 +1,150 @@
+"""The guard: a small process that ends our servers when we cannot, be it after SIGKILL.
+
+It reads "+<process group>" and "-<process group>" lines from a pipe whose only writer is the
+process that started it. When the pipe closes, that process is gone, and what is still on the list
+is ended. A parent-death signal would not do: it is bound to the thread that forked, it is dropped
+when a server changes its user, as Postgres does here, and it leaves a server's own children
+running. `process.py` starts the guard and talks to it; run as a program, this file is the guard.
+"""
+
+import atexit
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable
+
+GRACE_SECONDS = 8.0
+POLL_SECONDS = 0.02
+
+
+class Guard:
+    """The near end of the pipe."""
+
+    def __init__(self) -> None:
+        self.owner_pid = os.getpid()
+        # -I -S: it needs nothing but the standard library and must start in a few milliseconds.
+        argv = [sys.executable, "-I", "-S", str(pathlib.Path(__file__))]
+        self._process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, start_new_session=True, cwd="/", text=True
+        )
+        atexit.register(self.close)
+
+    def watch(self, process_group: int) -> None:
+        """From now on this group ends when we do."""
+        self._tell(f"+{process_group}\n")
+
+    def forget(self, process_group: int) -> None:
+        """The group has ended; its number may soon belong to somebody else."""
+        self._tell(f"-{process_group}\n")
+
+    def close(self) -> None:
+        """Let the guard go; it ends whatever is still on its list first."""
+        # A forked child inherits the atexit hook but not the guard.
+        if os.getpid() != self.owner_pid or self._process.stdin is None:
+            return
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line)
+        self._process.stdin.flush()
+
+
+_guard: Guard | None = None
+_guard_lock = threading.Lock()
+
+
+def find_guard() -> Guard:
+    """This process's guard, started at the first call."""
+    global _guard
+    with _guard_lock:
+        if _guard is None or _guard.owner_pid != os.getpid():
+            _guard = Guard()
+        return _guard
+
+
+def signal_group(process_group: int, number: signal.Signals) -> None:
+    """Send a signal to every process of a group; none left is fine."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process_group, number)
+
+
+def list_family(process_group: int) -> set[int]:
+    """The processes of a group and their descendants, wherever those have moved.
+
+    Postgres, for one, gives every backend a session of its own. Zombies are left out: they have
+    ended.
+    """
+    parents: dict[int, int] = {}
+    family: set[int] = set()
+    for stat_path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The command's name, in parentheses, may hold anything; after it come state, parent
+            # and group.
+            state, parent, group = stat_path.read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if state not in "ZX":
+            pid = int(stat_path.parent.name)
+            parents[pid] = int(parent)
+            if int(group) == process_group:
+                family.add(pid)
+    while grown := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= grown
+    return family
+
+
+def list_living(pids: Iterable[int]) -> set[int]:
+    """Those of the processes that have not ended."""
+    living = set()
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+            if stat.rpartition(")")[2].split()[0] not in "ZX":
+                living.add(pid)
+    return living
+
+
+def kill_processes(pids: Iterable[int]) -> None:
+    """SIGKILL to each process that is still there."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def end_groups(process_groups: Iterable[int]) -> None:
+    """SIGTERM to all groups at once, SIGKILL to what is left of them after the grace time."""
+    left: set[int] = set()
+    for group in process_groups:
+        left |= list_family(group)
+        signal_group(group, signal.SIGTERM)
+        signal_group(group, signal.SIGCONT)
+    deadline = time.monotonic() + GRACE_SECONDS
+    while (left := list_living(left)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    kill_processes(left)
+
+
+def main() -> None:
+    """Keep the list until the pipe closes, then end what is on it."""
+    # Whoever ends our parent's whole terminal must not end us before we have done our work.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    watched: set[int] = set()
+    for line in sys.stdin:
+        group = int(line[1:])
+        if line[0] == "+":
+            watched.add(group)
+        else:
+            watched.discard(group)
+    end_groups(watched)
+
+
+if __name__ == "__main__":
+    main()

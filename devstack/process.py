@@ -1,0 +1,175 @@
+"""One server process: in a group of its own, logged to a file, ended for sure, killed by tests.
+
+Every `open_*` of this package that runs a server runs it through `open_server`. What a server is
+and how one tells that it is ready stays with the module that knows the server.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+from devstack import errors, guard, waiting
+
+STOP_TIMEOUT_SECONDS = 10.0
+START_TIMEOUT_SECONDS = 60.0
+# The server starts only when it reads a line, that is, once the guard knows its process group. If
+# we die before that, the pipe closes, `read` fails and nothing is left behind.
+GATE = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "gate")
+
+IsReady = Callable[[], Awaitable[bool]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Account:
+    """The system user that a server runs as, when that is not our own."""
+
+    user_id: int
+    group_id: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """How to start a server; a restart uses the same."""
+
+    name: str
+    argv: Sequence[str]
+    log_path: pathlib.Path
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Added to our own environment, which goes along for the sake of proxies and CA files."""
+    folder: pathlib.Path | None = None
+    account: Account | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    start_timeout_seconds: float = START_TIMEOUT_SECONDS
+
+
+async def _is_ready_at_once() -> bool:
+    return True
+
+
+class ServerProcess:
+    """A started server with the handles that fault tests need."""
+
+    def __init__(self, command: Command, is_ready: IsReady = _is_ready_at_once) -> None:
+        self.command = command
+        self._is_ready = is_ready
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is the process group's id too."""
+        assert self._process is not None, f"{self.command.name} has not been started"
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has been started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    async def start(self) -> None:
+        """Start the server and wait until it says itself that it is ready."""
+        assert not self.is_running, f"{self.command.name} runs already"
+        # What a test has killed behind our back still has to be taken off the guard's list.
+        await self.stop()
+        self._spawn()
+        try:
+            await waiting.wait_until(
+                self._is_ready_or_died,
+                self.command.start_timeout_seconds,
+                f"{self.command.name} is ready",
+            )
+        except errors.NotInTime as late:
+            tail = errors.format_log_tail(self.command.log_path)
+            raise errors.NotInTime(late.what, late.timeout_seconds, tail) from None
+
+    async def stop(self, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> None:
+        """Ask the whole group to end, and kill it if it does not in time."""
+        await self._end(self.command.stop_signal, timeout_seconds)
+
+    async def kill(self) -> None:
+        """SIGKILL the whole group, as a crash would, and wait until it is gone."""
+        await self._end(signal.SIGKILL, STOP_TIMEOUT_SECONDS)
+
+    async def restart(self) -> None:
+        """Start again with the same ports and folder; ends the server first if it still runs."""
+        await self.stop()
+        await self.start()
+
+    def pause(self) -> None:
+        """SIGSTOP: the server is there but answers nothing, as on a stalled machine."""
+        guard.signal_group(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT, after `pause`."""
+        guard.signal_group(self.pid, signal.SIGCONT)
+
+    def _spawn(self) -> None:
+        command = self.command
+        command.log_path.parent.mkdir(parents=True, exist_ok=True)
+        account = command.account
+        with command.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*GATE, *command.argv],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=command.folder,
+                env={**os.environ, **command.environment},
+                start_new_session=True,
+                user=account.user_id if account else None,
+                group=account.group_id if account else None,
+                extra_groups=[] if account else None,
+            )
+        guard.find_guard().watch(self._process.pid)
+        assert self._process.stdin is not None
+        with self._process.stdin as gate:
+            gate.write(b"\n")
+
+    async def _is_ready_or_died(self) -> bool:
+        assert self._process is not None
+        if (status := self._process.poll()) is not None:
+            self._forget()
+            raise errors.ServerDied(self.command.name, status, self.command.log_path)
+        return await self._is_ready()
+
+    async def _end(self, number: signal.Signals, timeout_seconds: float) -> None:
+        if self._process is None:
+            return
+        family = guard.list_family(self.pid)
+        # SIGCONT after it: a paused process would keep the signal for later.
+        guard.signal_group(self.pid, number)
+        guard.signal_group(self.pid, signal.SIGCONT)
+
+        def has_ended() -> bool:
+            assert self._process is not None
+            return self._process.poll() is not None and not guard.list_living(family)
+
+        name = self.command.name
+        try:
+            await waiting.wait_until(has_ended, timeout_seconds, f"{name} has ended", 0.02)
+        except errors.NotInTime:
+            guard.kill_processes(family)
+            await waiting.wait_until(
+                has_ended, STOP_TIMEOUT_SECONDS, f"{name} has ended after SIGKILL"
+            )
+        self._forget()
+
+    def _forget(self) -> None:
+        guard.find_guard().forget(self.pid)
+        self._process = None
+
+
+@contextlib.asynccontextmanager
+async def open_server(
+    command: Command, is_ready: IsReady = _is_ready_at_once
+) -> AsyncIterator[ServerProcess]:
+    """A server that is ready when the block begins and gone when it ends."""
+    server = ServerProcess(command, is_ready)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
