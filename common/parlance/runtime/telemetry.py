@@ -1,0 +1,122 @@
+"""Logs, metrics and health of processes that serve no HTTP of their own.
+
+Called once by `__main__`. Metric objects live beside the code that moves them; this module only
+sets up and serves. The API has its own routes for the same things.
+"""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from opentelemetry import propagate
+from parlance.runtime.settings import TelemetrySettings
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+HealthCheck = Callable[[], Awaitable[Mapping[str, str]]]
+"""Problems by part; an empty mapping means healthy."""
+
+_MAX_REQUEST_BYTES = 8192
+_REQUEST_DEADLINE_SECONDS = 5.0
+
+
+def configure(settings: TelemetrySettings, *, service: str) -> None:
+    """Send structlog and the standard library's logging to standard error, one line per entry."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer()
+    )
+    if settings.log_format == "json":
+        shared.append(structlog.processors.dict_tracebacks)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+def current_trace() -> dict[str, str]:
+    """W3C trace headers of the current span; empty without a tracer."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return carrier
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the metrics and health server listens."""
+
+    host: str
+    port: int
+
+
+@asynccontextmanager
+async def serve_health(
+    settings: TelemetrySettings,
+    *,
+    live: HealthCheck,
+    ready: HealthCheck,
+) -> AsyncIterator[Endpoint]:
+    """Serve /metrics, /health/live and /health/ready until the context ends."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_REQUEST_DEADLINE_SECONDS):
+                writer.write(await _answer(reader, live, ready))
+                await writer.drain()
+        except (TimeoutError, ConnectionError, asyncio.LimitOverrunError):
+            pass  # a probe that gave up or talks nonsense needs no answer
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(
+        serve, settings.metrics_host, settings.metrics_port, limit=_MAX_REQUEST_BYTES
+    )
+    host, port = server.sockets[0].getsockname()[:2]
+    try:
+        yield Endpoint(host=host, port=port)
+    finally:
+        server.close()
+
+
+async def _answer(reader: asyncio.StreamReader, live: HealthCheck, ready: HealthCheck) -> bytes:
+    request = await reader.readuntil(b"\r\n\r\n")
+    path = request.split(b" ", 2)[1].split(b"?")[0]
+    if path == b"/metrics":
+        return _response(200, CONTENT_TYPE_LATEST, generate_latest())
+    check = {b"/health/live": live, b"/health/ready": ready}.get(path)
+    if check is None:
+        return _response(404, "text/plain", b"not found\n")
+    problems = dict(await check())
+    body = json.dumps({"status": "failing" if problems else "ok", "problems": problems}).encode()
+    return _response(503 if problems else 200, "application/json", body)
+
+
+def _response(status: int, content_type: str, body: bytes) -> bytes:
+    head = (
+        f"HTTP/1.1 {status} {'OK' if status == 200 else 'Not OK'}\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
