@@ -1,10 +1,11 @@
 """The guard: a small process that ends our servers when we cannot, be it after SIGKILL.
 
-It reads "+<process group>" and "-<process group>" lines from a pipe whose only writer is the
-process that started it. When the pipe closes, that process is gone, and what is still on the list
-is ended. A parent-death signal would not do: it is bound to the thread that forked, it is dropped
-when a server changes its user, as Postgres does here, and it leaves a server's own children
-running. `process.py` starts the guard and talks to it; run as a program, this file is the guard.
+It reads "+<process group> <signal>" and "-<process group>" lines from a pipe whose only writer is
+the process that started it. When the pipe closes, that process is gone, and what is still on the
+list is ended. A parent-death signal would not do: it is bound to the thread that forked, it is
+dropped when a server changes its user, as Postgres does here, and it leaves a server's own
+children running. `process.py` starts the guard and talks to it; run as a program, this file is the
+guard.
 """
 
 import atexit
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 GRACE_SECONDS = 8.0
 POLL_SECONDS = 0.02
@@ -34,9 +35,9 @@ class Guard:
         )
         atexit.register(self.close)
 
-    def watch(self, process_group: int) -> None:
+    def watch(self, process_group: int, stop_signal: signal.Signals) -> None:
         """From now on this group ends when we do."""
-        self._tell(f"+{process_group}\n")
+        self._tell(f"+{process_group} {stop_signal.value}\n")
 
     def forget(self, process_group: int) -> None:
         """The group has ended; its number may soon belong to somebody else."""
@@ -118,12 +119,12 @@ def kill_processes(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def end_groups(process_groups: Iterable[int]) -> None:
-    """SIGTERM to all groups at once, SIGKILL to what is left of them after the grace time."""
+def end_groups(stop_signals: Mapping[int, signal.Signals]) -> None:
+    """Each group gets its own signal, all at once; SIGKILL to what is left after the grace time."""
     left: set[int] = set()
-    for group in process_groups:
+    for group, stop_signal in stop_signals.items():
         left |= list_family(group)
-        signal_group(group, signal.SIGTERM)
+        signal_group(group, stop_signal)
         signal_group(group, signal.SIGCONT)
     deadline = time.monotonic() + GRACE_SECONDS
     while (left := list_living(left)) and time.monotonic() < deadline:
@@ -136,13 +137,13 @@ def main() -> None:
     # Whoever ends our parent's whole terminal must not end us before we have done our work.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    watched: set[int] = set()
+    watched: dict[int, signal.Signals] = {}
     for line in sys.stdin:
-        group = int(line[1:])
-        if line[0] == "+":
-            watched.add(group)
+        group, *numbers = (int(word) for word in line[1:].split())
+        if numbers:
+            watched[group] = signal.Signals(numbers[0])
         else:
-            watched.discard(group)
+            watched.pop(group, None)
     end_groups(watched)
 
 

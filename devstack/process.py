@@ -24,14 +24,6 @@ IsReady = Callable[[], Awaitable[bool]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Account:
-    """The system user that a server runs as, when that is not our own."""
-
-    user_id: int
-    group_id: int
-
-
-@dataclasses.dataclass(frozen=True)
 class Command:
     """How to start a server; a restart uses the same."""
 
@@ -41,7 +33,6 @@ class Command:
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Added to our own environment, which goes along for the sake of proxies and CA files."""
     folder: pathlib.Path | None = None
-    account: Account | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     start_timeout_seconds: float = START_TIMEOUT_SECONDS
 
@@ -109,7 +100,6 @@ class ServerProcess:
     def _spawn(self) -> None:
         command = self.command
         command.log_path.parent.mkdir(parents=True, exist_ok=True)
-        account = command.account
         with command.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [*GATE, *command.argv],
@@ -119,11 +109,8 @@ class ServerProcess:
                 cwd=command.folder,
                 env={**os.environ, **command.environment},
                 start_new_session=True,
-                user=account.user_id if account else None,
-                group=account.group_id if account else None,
-                extra_groups=[] if account else None,
             )
-        guard.find_guard().watch(self._process.pid)
+        guard.find_guard().watch(self._process.pid, command.stop_signal)
         assert self._process.stdin is not None
         with self._process.stdin as gate:
             gate.write(b"\n")

