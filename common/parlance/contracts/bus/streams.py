@@ -22,6 +22,8 @@ class Stream:
     max_bytes: int
     duplicate_window_seconds: int
     description: str
+    key_value: bool = False
+    """A KV bucket: the newest message per subject only, readable with any NATS KV client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ EVENTS = Stream(
     subjects=(subjects.EVENTS_ALL,),
     work_queue=False,
     max_age_seconds=72 * HOUR_SECONDS,
-    max_bytes=8 << 30,
+    max_bytes=2 << 30,
     duplicate_window_seconds=HOUR_SECONDS,
     description="Everything a client may see, kept 72 h for resuming.",
 )
@@ -64,10 +66,17 @@ ADVISORIES = Stream(
     duplicate_window_seconds=120,
     description="Dead letters: deliveries given up.",
 )
-STREAMS = (JOBS, EVENTS, ADVISORIES)
-
-CONTROL_BUCKET = "CONTROL"
-CONTROL_TTL_SECONDS = 24 * HOUR_SECONDS
+CONTROL = Stream(
+    name="KV_CONTROL",
+    subjects=(subjects.CONTROL_ALL,),
+    work_queue=False,
+    max_age_seconds=24 * HOUR_SECONDS,
+    max_bytes=64 << 20,
+    duplicate_window_seconds=120,
+    description="Notes to whoever works on a job: cancel, pause.",
+    key_value=True,
+)
+STREAMS = (JOBS, EVENTS, ADVISORIES, CONTROL)
 
 WORKER_ACK_WAIT_SECONDS = 30.0
 WORKER_HEARTBEAT_SECONDS = 10.0

@@ -8,6 +8,7 @@ from parlance.contracts.ids import CallId, CompanySlug
 
 JOBS_ALL = "jobs.>"
 EVENTS_ALL = "events.>"
+CONTROL_ALL = "$KV.CONTROL.>"
 ADVISORIES = (
     "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
     "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
@@ -79,6 +80,19 @@ def parse_event(subject: str) -> EventSubject:
                 return EventSubject(CompanySlug(company), Kind(kind), id_, type_)
             except ValueError as exc:
                 raise InvalidSubject(subject) from exc
+        case _:
+            raise InvalidSubject(subject)
+
+
+def format_control(job_id: str) -> str:
+    return f"$KV.CONTROL.{job_id}"
+
+
+def parse_control(subject: str) -> str:
+    """The job id. Raises InvalidSubject."""
+    match subject.split("."):
+        case ["$KV", "CONTROL", job_id]:
+            return job_id
         case _:
             raise InvalidSubject(subject)
 
