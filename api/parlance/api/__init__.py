@@ -1,0 +1,1 @@
+"""The API and the recorder: the only processes that know Postgres."""
