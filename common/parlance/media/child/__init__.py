@@ -1,0 +1,13 @@
+"""The program that touches untrusted media: a child process without files, network or secrets.
+
+Started by `parlance.media.host`. It must start fast, so it imports PyAV, `parlance.media.wire`
+and little of the standard library: no pydantic, no contracts, no asyncio.
+
+    main      reads the job, confines itself, runs it, reports
+    sandbox   limits, seccomp
+    remote    the file, read through the socket
+    opening   forced demuxer, choice of the stream, codecs that are allowed
+    reading   packets to frames, counting what is corrupt
+    measuring job `probe`
+    decoding  job `decode`
+"""

@@ -1,0 +1,80 @@
+"""Entry of the child: one job, one answer, exit. `argv[1]` is the number of the socket.
+
+Everything that can go wrong with the file ends as an error message on the socket; what remains
+(a crash, a limit) the parent sees as the end of the process.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+from parlance.media import wire
+from parlance.media.child import sandbox
+from parlance.media.child.refusal import Refusal
+
+
+class Channel:
+    """The child's end of the socket. Blocking; a parent that is gone ends the child."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def send(self, kind: bytes, payload: bytes | bytearray | memoryview) -> None:
+        data = memoryview(wire.FRAME.pack(kind, len(payload)) + payload)
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+    def send_message(self, message: dict[str, Any]) -> None:
+        self.send(wire.MESSAGE, json.dumps(message).encode())
+
+    def receive(self) -> bytes:
+        (length,) = wire.LENGTH.unpack(self._receive_exactly(wire.LENGTH.size))
+        return self._receive_exactly(length)
+
+    def _receive_exactly(self, length: int) -> bytes:
+        parts, missing = [], length
+        while missing:
+            part = os.read(self._descriptor, missing)
+            if not part:
+                raise SystemExit(0)  # the parent closed its end: nobody waits for an answer
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+
+
+def main() -> None:
+    """Run the job; exit status 0 unless the parent is gone."""
+    channel = Channel(int(sys.argv[1]))
+    job = json.loads(channel.receive())
+    try:
+        _run(channel, job)
+    except Refusal as refusal:
+        channel.send_message({"kind": "error", "code": refusal.code, "detail": refusal.detail})
+    except MemoryError:
+        _report_undecodable(channel, "it needs more memory than one file may use")
+    except BrokenPipeError:
+        pass  # the parent is gone
+    except ImportError:
+        raise  # a broken installation says nothing about the file: exit status 1
+    except Exception as error:  # noqa: BLE001 - the top of the program: any failure is an answer
+        _report_undecodable(channel, f"the decoder failed ({type(error).__name__})")
+
+
+def _run(channel: Channel, job: dict[str, Any]) -> None:
+    sandbox.confine(job)
+    # FFmpeg is loaded after the limits and before the file system is closed; no byte of the
+    # untrusted file is read before that.
+    from parlance.media.child import decoding, measuring, remote
+
+    decoding.warm_up()
+    protections = sandbox.lock(job)
+    file = remote.RemoteFile(channel, job["size_bytes"], job["max_read_bytes"])
+    if job["mode"] == "probe":
+        measuring.run(channel, file, job, protections)
+    else:
+        decoding.run(channel, file, job, protections)
+
+
+def _report_undecodable(channel: Channel, detail: str) -> None:
+    channel.send_message({"kind": "error", "code": "undecodable_audio", "detail": detail})

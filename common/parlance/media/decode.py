@@ -1,0 +1,104 @@
+"""Decoding a file to 16 kHz PCM as a stream of blocks. Called by the worker."""
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+
+import pydantic
+from parlance.media import host, wire
+from parlance.media.bytesource import ByteSource
+from parlance.media.errors import EmptyFile, UndecodableAudio, build_error
+from parlance.media.limits import MediaLimits
+from parlance.media.sniff import Container
+
+_ModelT = TypeVar("_ModelT", bound=pydantic.BaseModel)
+
+
+class StreamInfo(pydantic.BaseModel):
+    """What the first decoded frame says."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    codec: str
+    channels: int = pydantic.Field(ge=1, le=64)
+    sample_rate_hz: int
+    """Of the source; the PCM is always 16 kHz."""
+    protections: tuple[str, ...]
+
+
+class DecodeSummary(pydantic.BaseModel):
+    """What the whole file was, known after the last block."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    frames: int
+    packets: int
+    corrupt_packets: int
+    truncated: bool
+
+    @property
+    def duration_seconds(self) -> float:
+        """Exact: counted in decoded samples."""
+        return self.frames / wire.SAMPLE_RATE_HZ
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PcmBlock:
+    """int16 little endian, 16 kHz, channels interleaved; one second, the last one shorter."""
+
+    data: bytes
+    channels: int
+
+
+class Decoder:
+    """An open decode: iterate once over the blocks, then read `summary`."""
+
+    def __init__(self, child: host.Child, stream: StreamInfo, stall_timeout_seconds: float) -> None:
+        self._child = child
+        self._stall_timeout_seconds = stall_timeout_seconds
+        self.stream = stream
+        self.summary: DecodeSummary | None = None
+
+    async def __aiter__(self) -> AsyncIterator[PcmBlock]:
+        """Raises `MediaError` at the place where the file stops being usable."""
+        frame_bytes = wire.BYTES_PER_SAMPLE * self.stream.channels
+        while self.summary is None:
+            frame = await self._child.receive(self._stall_timeout_seconds)
+            if frame.kind == wire.PCM:
+                if len(frame.payload) % frame_bytes:
+                    raise UndecodableAudio("The decoder's answer is not understood")
+                yield PcmBlock(frame.payload, self.stream.channels)
+            else:
+                self.summary = _parse(DecodeSummary, frame)
+
+
+@contextlib.asynccontextmanager
+async def open_decoder(
+    source: ByteSource,
+    container: Container,
+    limits: MediaLimits | None = None,
+    stall_timeout_seconds: float = 60.0,
+) -> AsyncIterator[Decoder]:
+    """Start decoding; leaving the block kills the child, however far it is.
+
+    There is no limit on the whole time (the consumer sets the pace), but one on each wait for the
+    next block, and the child's CPU seconds are limited.
+    """
+    if source.size_bytes == 0:
+        raise EmptyFile
+    async with host.open_child("decode", source, container, limits or MediaLimits()) as child:
+        stream = _parse(StreamInfo, await child.receive(stall_timeout_seconds))
+        yield Decoder(child, stream, stall_timeout_seconds)
+
+
+def _parse(model: type[_ModelT], frame: host.Frame) -> _ModelT:
+    if frame.kind != wire.MESSAGE:
+        raise UndecodableAudio("The decoder's answer is not understood")
+    message: dict[str, Any] = frame.parse()
+    if message.get("kind") == "error":
+        raise build_error(str(message.get("code")), f"Decoding ended: {message.get('detail', '')}")
+    try:
+        return model.model_validate(message)
+    except pydantic.ValidationError as error:
+        raise UndecodableAudio("The decoder's answer is not understood") from error

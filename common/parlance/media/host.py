@@ -1,0 +1,168 @@
+"""The parent's side of the sandboxed child: starts it, serves its reads, ends it for sure.
+
+`probe` and `decode` are built on it; nobody else uses it.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from parlance.media import wire
+from parlance.media.bytesource import ByteSource
+from parlance.media.errors import DecoderLost, DecoderTimedOut, UndecodableAudio
+from parlance.media.limits import MediaLimits
+from parlance.media.sniff import Container
+
+_ROOT = str(Path(__file__).resolve().parents[2])
+# -I: no environment, no user site, no current folder. The one folder it needs is named.
+_BOOT = "import sys; sys.path.insert(0, sys.argv.pop()); from parlance.media.child import main; "
+_COMMAND = (sys.executable, "-I", "-c", f"{_BOOT}main.main()")
+_MAX_REQUESTS_WAITING = 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of the child's answer: MESSAGE or PCM."""
+
+    kind: bytes
+    payload: bytes
+
+    def parse(self) -> dict[str, Any]:
+        message = json.loads(self.payload)
+        if not isinstance(message, dict):
+            raise UndecodableAudio("The decoder's answer is not understood")
+        return message
+
+
+class Child:
+    """A running child. `receive` gives its frames in order; its reads are served meanwhile."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        source: ByteSource,
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._source = source
+        self._requests: asyncio.Queue[tuple[int, int]] = asyncio.Queue(_MAX_REQUESTS_WAITING)
+        self._server = asyncio.create_task(self._serve(), name="media-reads")
+
+    async def receive(self, timeout_seconds: float) -> Frame:
+        """The next frame. Raises DecoderTimedOut, DecoderLost, or what the byte source raised."""
+        receiver = asyncio.create_task(self._receive_frame(), name="media-frames")
+        try:
+            done, _ = await asyncio.wait(
+                (receiver, self._server),
+                timeout=timeout_seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if receiver in done:
+                return receiver.result()
+            if self._server in done:
+                self._server.result()  # it only ends with an error: the source's
+            raise DecoderTimedOut(timeout_seconds)
+        finally:
+            receiver.cancel()
+
+    async def _receive_frame(self) -> Frame:
+        while True:
+            kind, payload = await self._read_frame()
+            if kind != wire.REQUEST:
+                return Frame(kind, payload)
+            await self._requests.put(self._parse_request(payload))
+
+    async def _read_frame(self) -> tuple[bytes, bytes]:
+        try:
+            head = await self._reader.readexactly(wire.FRAME.size)
+            kind, length = wire.FRAME.unpack(head)
+            if length > (wire.MAX_PCM_BYTES if kind == wire.PCM else wire.MAX_MESSAGE_BYTES):
+                raise UndecodableAudio("The decoder's answer is not understood")
+            return kind, await self._reader.readexactly(length)
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            raise DecoderLost(await self._process.wait()) from error
+
+    def _parse_request(self, payload: bytes) -> tuple[int, int]:
+        offset, length = wire.RANGE.unpack(payload)
+        if length > wire.READ_BLOCK_BYTES or offset + length > self._source.size_bytes:
+            raise UndecodableAudio("The decoder asked for what is not in the file")
+        return offset, length
+
+    async def _serve(self) -> None:
+        """Answer reads in order. Separate from receiving: a child that waits for us to take its
+        PCM must still get the bytes it asked for ahead."""
+        while True:
+            offset, length = await self._requests.get()
+            data = await self._source.read(offset, length)
+            if len(data) != length:
+                raise EOFError(f"The source gave {len(data)} of {length} bytes at {offset}")
+            self._writer.write(wire.LENGTH.pack(length))
+            self._writer.write(data)
+            with contextlib.suppress(ConnectionError):  # `receive` tells how the child ended
+                await self._writer.drain()
+
+    async def stop(self) -> None:
+        """Kill the child and reap it; harmless when it has ended."""
+        self._server.cancel()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await asyncio.gather(self._server, self._process.wait(), return_exceptions=True)
+        self._writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def open_child(
+    mode: str, source: ByteSource, container: Container, limits: MediaLimits
+) -> AsyncIterator[Child]:
+    """Start the child on a job; it is dead when the block is left."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *_COMMAND,
+                str(theirs.fileno()),
+                _ROOT,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # Ctrl-C is for the parent, which drains
+                env={},
+            )
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=wire.READ_BLOCK_BYTES)
+    except BaseException:
+        ours.close()
+        raise
+    job = json.dumps(_build_job(mode, source, container, limits)).encode()
+    writer.write(wire.LENGTH.pack(len(job)) + job)
+    child = Child(process, reader, writer, source)
+    try:
+        yield child
+    finally:
+        await asyncio.shield(child.stop())
+
+
+def _build_job(
+    mode: str, source: ByteSource, container: Container, limits: MediaLimits
+) -> dict[str, Any]:
+    return {
+        "mode": mode,
+        "demuxer": container.demuxer,
+        "size_bytes": source.size_bytes,
+        "max_read_bytes": int(source.size_bytes * limits.max_read_factor) + (64 << 20),
+        "parent_pid": os.getpid(),
+        "requires_seccomp": False,
+        "limits": dataclasses.asdict(limits),
+    }
