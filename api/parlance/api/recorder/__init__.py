@@ -1,0 +1,1 @@
+"""The recorder process: outbox relay, result writer, deletions, janitor."""

@@ -1,0 +1,114 @@
+"""Settings of the API and the recorder, read once by `__main__` and passed down.
+
+What every process shares (bus, store, Kubernetes, telemetry) is in `parlance.runtime.settings`;
+here is what only these two have.
+"""
+
+from dataclasses import dataclass
+
+from parlance.runtime.settings import (
+    BusSettings,
+    KubeSettings,
+    SettingsGroup,
+    StoreSettings,
+    TelemetrySettings,
+)
+from pydantic import Field, SecretStr
+
+MAX_UPLOAD_BYTES = 524_288_000
+"""500 MB as the public contract words it: exactly this many bytes are still allowed."""
+
+
+class DatabaseSettings(SettingsGroup):
+    """Postgres."""
+
+    database_url: SecretStr = SecretStr("postgresql://parlance_app@127.0.0.1:5432/parlance")
+    """libpq address of the application role, `postgresql://user:password@host:port/name`; TLS by
+    `?sslmode=`. The role must be neither superuser nor owner: row security would not bind it."""
+    database_owner_url: SecretStr | None = None
+    """libpq address of the role that owns the tables. Only `migrate` uses it."""
+    database_pool_size: int = Field(default=10, ge=1, le=200)
+    """Connections kept open by one process. Ten serve about 3,000 short transactions a second."""
+    database_pool_overflow: int = Field(default=10, ge=0, le=200)
+    """Further connections under load; closed when idle again."""
+    database_pool_timeout_seconds: float = Field(default=5.0, gt=0)
+    """How long a request waits for a connection before it is answered 503."""
+    database_connect_timeout_seconds: float = Field(default=5.0, gt=0)
+    """Opening one connection."""
+    database_statement_timeout_seconds: float = Field(default=30.0, gt=0)
+    """One statement. The slowest regular one, the copy of 30,000 segments, takes about a second."""
+    database_lock_timeout_seconds: float = Field(default=5.0, gt=0)
+    """Waiting for a row that another transaction holds, before the caller is told to try again."""
+    database_idle_transaction_timeout_seconds: float = Field(default=60.0, gt=0)
+    """A transaction that does nothing is ended by the server: a stalled process must not hold
+    locks. Longer than one request to the Kubernetes API, which the relay makes while it holds
+    an outbox row."""
+
+
+class HttpSettings(SettingsGroup):
+    """The HTTP side of the API."""
+
+    http_host: str = "0.0.0.0"  # noqa: S104 - served to the outside
+    """Address to listen on."""
+    http_port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    public_url: str | None = None
+    """Address under which clients see the API, for links. Absent: that of the request."""
+    max_upload_bytes: int = Field(default=MAX_UPLOAD_BYTES, ge=1)
+    """Largest audio file."""
+    max_concurrent_uploads: int = Field(default=32, ge=1)
+    """Uploads and downloads that one process takes in at once; beyond it, 503 with Retry-After."""
+    fetch_timeout_seconds: float = Field(default=120.0, gt=0)
+    """Whole download of an `audio_url`, within the request."""
+    fetch_allowed_hosts: tuple[str, ...] = ()
+    """Host names or networks inside which `audio_url` may point although they are not public
+    (JSON list). Everything that is not public is refused otherwise."""
+    drain_seconds: float = Field(default=10.0, ge=0)
+    """After a stop signal, how long running requests may take; event streams end at once."""
+
+
+class RecorderSettings(SettingsGroup):
+    """Relay, result writer and janitor."""
+
+    max_live_jobs: int = Field(default=1000, ge=1)
+    """Unfinished CallJobs in the namespace at most; the rest waits in the outbox. The default is
+    what one control plane serves well for a custom resource."""
+    relay_poll_seconds: float = Field(default=0.25, gt=0)
+    """How often the outbox is looked at when it was empty. The API relays its own calls at once,
+    so this is the delay only of what a crash or a full window left."""
+    relay_batch: int = Field(default=32, ge=1, le=500)
+    """CallJobs created per transaction, at the same time."""
+    hold_results_seconds: float = Field(default=600.0, ge=0)
+    """How long events are held while Postgres or the store is away; then they go back to the bus,
+    which brings them again."""
+    janitor_seconds: float = Field(default=60.0, gt=0)
+    """Time between two passes of the janitor."""
+    orphan_seconds: float = Field(default=3600.0, gt=0)
+    """Age at which an upload or an object that no row knows counts as left behind. Longer than
+    the longest upload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a process of this component reads from its environment."""
+
+    database: DatabaseSettings
+    http: HttpSettings
+    recorder: RecorderSettings
+    bus: BusSettings
+    store: StoreSettings
+    kube: KubeSettings
+    telemetry: TelemetrySettings
+
+
+def read_settings() -> Settings:
+    """Read the environment. Raises pydantic.ValidationError that names what is wrong."""
+    return Settings(
+        database=DatabaseSettings(),
+        http=HttpSettings(),
+        recorder=RecorderSettings(),
+        bus=BusSettings(),
+        store=StoreSettings(),
+        kube=KubeSettings(),
+        telemetry=TelemetrySettings(),
+    )
