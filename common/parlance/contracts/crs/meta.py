@@ -1,5 +1,10 @@
-"""What both kinds share: group, labels, finalizer, conditions, the closed list of reasons."""
+"""What both kinds share: group, labels, finalizer, conditions, the closed list of reasons.
 
+Also the small vocabulary in which a kind states what its CRD says beyond the fields: columns and
+validation rules.
+"""
+
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
@@ -19,11 +24,41 @@ TRACEPARENT_ANNOTATION = f"{GROUP}/traceparent"
 Message = Annotated[str, Field(max_length=1024)]
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `kubectl get`; `priority` 1 shows with `-o wide` only."""
+
+    name: str
+    json_path: str
+    description: str
+    type: str = "string"
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A CEL rule of the API server. `path` names the field it stands on, "" is the whole object."""
+
+    path: str
+    expression: str
+    message: str
+
+
+def immutable(path: str) -> Rule:
+    """The field keeps the value it was created with."""
+    name = path.rpartition(".")[2]
+    return Rule(path, "self == oldSelf", f"{name} is immutable: create a new object instead")
+
+
 class CrValue(Value):
     """A part of a custom resource: camelCase on the wire, snake_case in code."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,  # they become the descriptions of the CRD
     )
 
 
@@ -80,28 +115,44 @@ class Condition(CrValue):
     """One observation about the job."""
 
     type: ConditionType
-    status: Annotated[str, Field(pattern="^(True|False|Unknown)$")]
+    """Accepted, Dispatched, Suspended, Complete or Failed."""
+    status: Annotated[str, Field(pattern="^(True|False|Unknown)$", max_length=7)]
+    """True, False or Unknown."""
     reason: Annotated[str, Field(max_length=64)]
+    """One CamelCase word of a closed list."""
     message: Message = ""
+    """What a person should know, in a sentence."""
     last_transition_time: AwareDatetime
+    """When `status` last changed."""
     observed_generation: int | None = None
+    """The generation of the spec that this was observed for."""
 
 
 class Progress(CrValue):
-    """How far the current attempt is; never goes back within one attempt."""
+    """How far the current attempt is."""
 
     percent: Annotated[int, Field(ge=0, le=100)] = 0
+    """Never goes back within one attempt."""
     stage: Annotated[str, Field(max_length=32)] = ""
+    """Transcribe, Insights, Store or Done."""
     processed_seconds: Annotated[int, Field(ge=0)] = 0
+    """Call time up to which everything is transcribed."""
     total_seconds: Annotated[int, Field(ge=0)] = 0
+    """Length of the call; an estimate until the whole file was decoded."""
     last_updated_time: AwareDatetime | None = None
+    """When the worker was last heard of."""
 
 
 class Failure(CrValue):
     """The last failure, kept after a later success too."""
 
     reason: Annotated[str, Field(max_length=64)]
+    """One CamelCase word of a closed list."""
     message: Message = ""
+    """What happened and what to do about it."""
     stage: Annotated[str, Field(max_length=32)] = ""
+    """The step that failed."""
     retryable: bool = False
+    """Whether the same job may work when it is tried again."""
     attempt: Annotated[int, Field(ge=0)] = 0
+    """The attempt that failed."""
