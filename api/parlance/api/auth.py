@@ -131,7 +131,7 @@ class KeyRing:
 async def _read_key(session: AsyncSession, key_id: str, digest: bytes) -> _Known:
     """The same work whether the key is unknown, wrong, revoked or right: one query, one compare."""
     query = (
-        sa.select(tables.ApiKey, tables.Company.slug)
+        sa.select(tables.ApiKey, col(tables.Company.slug))
         .join(tables.Company, col(tables.Company.id) == col(tables.ApiKey.company_id))
         .where(col(tables.ApiKey.id) == key_id)
     )

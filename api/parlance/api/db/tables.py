@@ -101,11 +101,10 @@ def _choice(kind: type[StrEnum], default: StrEnum) -> Any:
 
 
 def _json_object(name: str | None = None) -> Any:
-    args: list[Any] = [name] if name else []
-    return Field(
-        default_factory=dict,
-        sa_column=sa.Column(*args, pg.JSONB, nullable=False, server_default="{}"),
-    )
+    column: sa.Column[Any] = sa.Column(pg.JSONB, nullable=False, server_default="{}")
+    if name:
+        column.name = name
+    return Field(default_factory=dict, sa_column=column)
 
 
 def _json_list() -> Any:
@@ -301,14 +300,16 @@ class CallSegment(Table, table=True):
     confidence: float | None = None
     words: list[Json] | None = _json_or_none()
     sentiment: Json | None = _json_or_none()
-    # Here from the start because adding a stored column rewrites the table; its index comes with
-    # the search, and can be built beside running writes.
-    search: Any = Field(
-        default=None,
-        sa_column=sa.Column(
-            pg.TSVECTOR, sa.Computed("to_tsvector('simple'::regconfig, text)", persisted=True)
-        ),
+
+
+# Not mapped, so that reading a segment does not fetch it. Here from the start because adding a
+# stored column rewrites the table; its index comes with the search and is built beside writes.
+SEGMENTS: sa.Table = getattr(CallSegment, "__table__")  # noqa: B009 - set by the metaclass
+SEGMENTS.append_column(
+    sa.Column(
+        "search", pg.TSVECTOR, sa.Computed("to_tsvector('simple'::regconfig, text)", persisted=True)
     )
+)
 
 
 class CallInsights(Table, table=True):

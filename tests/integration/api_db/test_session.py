@@ -1,0 +1,219 @@
+"""Sessions on a real Postgres: two walls between companies, one translation of errors."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from parlance.api.db import session, tables
+from parlance.api.db.errors import DatabaseUnavailable, QueryRejected, RowConflict, RowMissing
+from parlance.api.db.session import Database
+from parlance.api.settings import DatabaseSettings
+from pydantic import SecretStr
+from sqlmodel import col
+
+
+async def add_call(database: Database, company: Any, **values: Any) -> tables.Call:
+    call = tables.Call(company_id=company.id, **values)
+    async with database.company_session(company.id) as transaction:
+        transaction.add(call)
+    return call
+
+
+async def count_calls(transaction: Any) -> int:
+    result = await transaction.scalar(sa.select(sa.func.count()).select_from(tables.Call))
+    assert isinstance(result, int)
+    return result
+
+
+async def test_a_company_sees_its_own_rows_only(database: Database, acme: Any, globex: Any) -> None:
+    await add_call(database, acme)
+
+    async with database.company_session(acme.id) as transaction:
+        assert await count_calls(transaction) == 1
+    async with database.company_session(globex.id) as transaction:
+        assert await count_calls(transaction) == 0
+
+
+async def test_system_work_sees_every_company(database: Database, acme: Any, globex: Any) -> None:
+    await add_call(database, acme)
+    await add_call(database, globex)
+
+    async with database.system_session() as transaction:
+        assert await count_calls(transaction) == 2
+
+
+async def test_a_connection_that_says_nothing_sees_nothing(
+    database: Database, acme: Any, urls: Any
+) -> None:
+    await add_call(database, acme)
+    engine = session.build_single_engine(urls.app)
+    async with engine.connect() as connection:
+        assert await count_calls(connection) == 0
+    await engine.dispose()
+
+
+async def test_a_row_of_another_company_cannot_be_written(
+    database: Database, acme: Any, globex: Any
+) -> None:
+    with pytest.raises(QueryRejected) as caught:
+        async with database.company_session(acme.id) as transaction:
+            transaction.add(tables.Call(company_id=globex.id))
+
+    assert caught.value.sqlstate == "42501"
+
+
+async def test_pooled_connections_carry_no_company_over(
+    urls: Any, database: Database, acme: Any, globex: Any
+) -> None:
+    await add_call(database, acme)
+    settings = DatabaseSettings(
+        database_url=SecretStr(urls.app), database_pool_size=1, database_pool_overflow=0
+    )
+    async with session.open_database(settings) as narrow:
+        for company, expected in [(acme, 1), (globex, 0), (acme, 1)]:
+            async with narrow.company_session(company.id) as transaction:
+                assert await count_calls(transaction) == expected
+
+
+async def test_an_exception_rolls_back(database: Database, acme: Any) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with database.company_session(acme.id) as transaction:
+            transaction.add(tables.Call(company_id=acme.id))
+            await transaction.flush()
+            raise ZeroDivisionError
+
+    async with database.company_session(acme.id) as transaction:
+        assert await count_calls(transaction) == 0
+
+
+async def test_copied_rows_roll_back_with_their_transaction(database: Database, acme: Any) -> None:
+    columns = ["id", "company_id", "at", "actor", "action", "subject", "detail"]
+    row = [uuid.uuid4(), acme.id, tables.utc_now(), "key:1", "call.created", "x", '{"a": 1}']
+    with pytest.raises(ZeroDivisionError):
+        async with database.company_session(acme.id) as transaction:
+            await session.copy_rows(transaction, "audit", columns, [row])
+            raise ZeroDivisionError
+
+    async with database.company_session(acme.id) as transaction:
+        assert (await transaction.scalars(sa.select(tables.AuditEntry))).all() == []
+
+
+async def test_enumerations_and_json_come_back_as_they_went(database: Database, acme: Any) -> None:
+    call = await add_call(database, acme, extra={"deep": [1, None]}, model={"name": "tiny"})
+
+    async with database.company_session(acme.id) as transaction:
+        stored = await transaction.get_one(tables.Call, call.id)
+    assert stored.status is tables.CallStatus.QUEUED
+    assert stored.extra == {"deep": [1, None]}
+    assert stored.model == {"name": "tiny"}
+
+
+async def test_the_same_audio_twice_is_a_conflict_with_a_name(
+    database: Database, acme: Any, globex: Any
+) -> None:
+    await add_call(database, acme, sha256="a" * 64)
+    await add_call(database, globex, sha256="a" * 64)
+    await add_call(database, acme, sha256="a" * 64, allow_duplicate=True)
+
+    with pytest.raises(RowConflict) as caught:
+        await add_call(database, acme, sha256="a" * 64)
+
+    assert caught.value.constraint == "uq_calls_audio"
+
+
+async def test_failed_audio_may_be_sent_again(database: Database, acme: Any) -> None:
+    await add_call(database, acme, sha256="a" * 64, status=tables.CallStatus.FAILED)
+    await add_call(database, acme, sha256="a" * 64)
+
+
+async def test_a_missing_reference_has_a_name(database: Database, acme: Any) -> None:
+    with pytest.raises(RowMissing) as caught:
+        await add_call(database, acme, user_id=uuid.uuid4())
+
+    assert caught.value.constraint == "fk_calls_user_id"
+
+
+async def test_a_row_held_elsewhere_is_retryable(urls: Any, database: Database, acme: Any) -> None:
+    call = await add_call(database, acme)
+    impatient = DatabaseSettings(
+        database_url=SecretStr(urls.app), database_lock_timeout_seconds=0.05
+    )
+    change = sa.update(tables.Call).where(col(tables.Call.id) == call.id).values(percent=1)
+
+    async with session.open_database(impatient) as second:
+        async with database.company_session(acme.id) as holder:
+            await holder.execute(change)
+            with pytest.raises(DatabaseUnavailable) as caught:
+                async with second.company_session(acme.id) as transaction:
+                    await transaction.execute(change)
+
+    assert caught.value.sqlstate == "55P03"
+
+
+async def test_a_slow_statement_is_ended(urls: Any) -> None:
+    hasty = DatabaseSettings(
+        database_url=SecretStr(urls.app), database_statement_timeout_seconds=0.05
+    )
+    async with session.open_database(hasty) as database:
+        with pytest.raises(DatabaseUnavailable) as caught:
+            async with database.system_session() as transaction:
+                await transaction.execute(sa.text("SELECT pg_sleep(5)"))
+
+    assert caught.value.sqlstate == "57014"
+
+
+async def test_nothing_listening_is_retryable() -> None:
+    nobody = DatabaseSettings(database_url=SecretStr("postgresql://a:b@127.0.0.1:1/none"))
+    async with session.open_database(nobody) as database:
+        with pytest.raises(DatabaseUnavailable):
+            await database.ping()
+
+
+async def test_an_exhausted_pool_is_retryable(urls: Any) -> None:
+    narrow = DatabaseSettings(
+        database_url=SecretStr(urls.app),
+        database_pool_size=1,
+        database_pool_overflow=0,
+        database_pool_timeout_seconds=0.1,
+    )
+    async with session.open_database(narrow) as database, database.system_session():
+        with pytest.raises(DatabaseUnavailable):
+            await database.ping()
+
+
+async def test_a_crash_of_the_server_is_retryable_and_survived(
+    server: Any, database: Database
+) -> None:
+    await database.ping()
+    await server.process.kill()
+    with pytest.raises(DatabaseUnavailable):
+        await database.ping()
+
+    await server.process.start()
+    await database.ping()
+
+
+async def test_a_crash_within_a_transaction_is_retryable(server: Any, database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with database.system_session() as transaction:
+            await server.process.kill()
+            await server.process.start()
+            await transaction.execute(sa.text("SELECT 1"))
+
+
+async def test_cancelled_work_gives_its_connection_back(urls: Any) -> None:
+    narrow = DatabaseSettings(
+        database_url=SecretStr(urls.app), database_pool_size=1, database_pool_overflow=0
+    )
+    async with session.open_database(narrow) as database:
+
+        async def sleep() -> None:
+            async with database.system_session() as transaction:
+                await transaction.execute(sa.text("SELECT pg_sleep(30)"))
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await sleep()
+        await database.ping()
