@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import asyncpg
 import pytest
 import pytest_asyncio
-from devstack import postgres
 from parlance.api.db import migrate, session, tables
 from parlance.api.db.session import Database
 from parlance.api.settings import DatabaseSettings
 from pydantic import SecretStr
+
+from devstack import postgres
 
 TEMPLATE = "template_parlance"
 

@@ -4,7 +4,6 @@ Run as the owner, before new processes start. Safe to repeat and to run twice at
 waits for an advisory lock and finds nothing to do.
 """
 
-import contextlib
 import pathlib
 import urllib.parse
 
@@ -73,10 +72,15 @@ async def _create_missing_database(owner_url: str) -> None:
     except asyncpg.InvalidCatalogNameError:
         name = urllib.parse.unquote(urllib.parse.urlsplit(owner_url).path.strip("/"))
         connection = await asyncpg.connect(owner_url, database=_MAINTENANCE_DATABASE)
-        with contextlib.suppress(asyncpg.DuplicateDatabaseError):  # another one was faster
+        try:
             quoted = await connection.fetchval("SELECT quote_ident($1)", name)
             await connection.execute(f"CREATE DATABASE {quoted} ENCODING 'UTF8' TEMPLATE template0")
-    await connection.close()
+        except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+            pass  # another migration was faster
+        finally:
+            await connection.close()
+    else:
+        await connection.close()
 
 
 def _upgrade(connection: Connection, app_url: str) -> str:

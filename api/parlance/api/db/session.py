@@ -12,7 +12,7 @@ further ones, and the statement that has to come first anyway can carry them.
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import asyncpg
@@ -90,8 +90,9 @@ class Database:
     async def _bind(self, session: AsyncSession, name: str, value: str) -> None:
         try:
             await session.execute(_BIND, {"name": name, "value": value, **self._limits})
-        except OSError as exc_:  # connecting: refused, reset, timed out, unknown host
-            raise DatabaseUnavailable(None) from exc_
+        # Connecting happens here and is not wrapped by SQLAlchemy: refused, timed out, starting up.
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc_:
+            raise _translate(exc_) from exc_
 
 
 @contextlib.asynccontextmanager
@@ -132,20 +133,6 @@ def build_single_engine(url: str) -> AsyncEngine:
     return build_engine(url, connect_timeout_seconds=10.0, poolclass=pool.NullPool)
 
 
-async def copy_rows(
-    session: AsyncSession, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
-) -> None:
-    """Bulk insert by COPY, within the session's transaction. JSONB values are JSON text.
-
-    A raw COPY on a connection that has not run a statement yet would commit on its own; here the
-    transaction exists already, because binding the company is its first statement.
-    """
-    connection = await session.connection()
-    raw = await connection.get_raw_connection()
-    driver: Any = raw.driver_connection
-    await driver.copy_records_to_table(table, columns=list(columns), records=rows)
-
-
 def _milliseconds(seconds: float) -> str:
     return str(max(1, round(seconds * 1000)))
 
@@ -158,8 +145,6 @@ def _translated() -> Iterator[None]:
         raise _translate(exc_.orig or exc_) from exc_
     except exc.TimeoutError as exc_:  # no connection of the pool became free
         raise DatabaseUnavailable(None) from exc_
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc_:
-        raise _translate(exc_) from exc_
 
 
 def _translate(error: BaseException) -> Exception:
