@@ -1,0 +1,93 @@
+"""`python -m devstack`: what the Makefile calls."""
+
+import argparse
+import asyncio
+import pathlib
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+from devstack import demo, errors, stack, supervisor, triton
+from devstack.controlplane import build
+
+PLACE = supervisor.Place(stack.ROOT / ".local")
+
+
+def main(argv: list[str]) -> int:
+    arguments = _parse(argv)
+    try:
+        return _run(_dispatch(arguments))
+    except errors.DevstackError as exc:
+        print(f"\n{exc}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("\nstopped", file=sys.stderr)
+        return 130
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m devstack", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (
+        ("setup", "make the environments and programs that the others need"),
+        ("demo", "run one call through everything and stop"),
+        ("up", "start everything and leave it running"),
+        ("down", "end what `up` started"),
+        ("serve", "run the stack in the foreground"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--current-cluster", action="store_true", help="use KUBECONFIG")
+        command.add_argument("--audio", type=pathlib.Path, help="your own file (demo)")
+        command.add_argument("--port", type=int, help="port of the API (serve)")
+    return parser.parse_args(argv)
+
+
+async def _dispatch(arguments: argparse.Namespace) -> int:
+    match arguments.command:
+        case "setup":
+            await _set_up()
+        case "demo":
+            await demo.run(
+                PLACE, audio=arguments.audio, use_current_cluster=arguments.current_cluster
+            )
+        case "up":
+            await _set_up()
+            _print_state(await supervisor.up(PLACE, use_current_cluster=arguments.current_cluster))
+        case "down":
+            print("stopped" if await supervisor.down(PLACE) else "nothing was running")
+        case "serve":
+            await supervisor.serve(
+                PLACE, use_current_cluster=arguments.current_cluster, port=arguments.port
+            )
+    return 0
+
+
+async def _set_up() -> None:
+    """Everything that takes long the first time."""
+    await triton.ensure_triton_venv()
+    await build.build_programs(build.NEEDED)
+
+
+def _print_state(state: supervisor.State) -> None:
+    print(f"API       {state.url}   (documentation: {state.url}/api/docs)")
+    print(f"API key   {state.api_key}")
+    print(f"login     {state.admin_email} / {state.admin_password}")
+    print(f"kubectl   {state.kubectl} --kubeconfig {state.kubeconfig} -n {state.namespace}")
+    print(f"settings  {PLACE.environment_file}")
+
+
+def _run(main_coroutine: Coroutine[Any, Any, int]) -> int:
+    """Like asyncio.run, and SIGTERM ends it as Ctrl-C does: context managers close."""
+
+    async def cancellable() -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await main_coroutine
+
+    return asyncio.run(cancellable())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

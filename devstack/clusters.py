@@ -1,0 +1,78 @@
+"""Which Kubernetes API a stack talks to: a control plane of its own, or the user's cluster.
+
+Both look alike to the rest: a kubeconfig and a kubectl that uses it.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import pathlib
+import shutil
+from collections.abc import AsyncIterator
+
+from devstack import errors
+from devstack.controlplane import server
+
+DEFAULT_KUBECONFIG = pathlib.Path("~/.kube/config")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """A reachable Kubernetes API."""
+
+    kubeconfig: pathlib.Path
+    kubectl: pathlib.Path
+    control_plane: server.ControlPlane | None
+    """None for the user's own cluster: it is not ours to kill."""
+
+    async def run_kubectl(self, *words: str, stdin: str | None = None) -> str:
+        """What kubectl printed. Raises errors.CommandFailed with its words."""
+        started = await asyncio.create_subprocess_exec(
+            str(self.kubectl),
+            *words,
+            stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
+        )
+        output, problem = await started.communicate(stdin.encode() if stdin is not None else None)
+        if started.returncode != 0:
+            raise errors.KubectlFailed(words, problem.decode())
+        return output.decode()
+
+    async def apply(self, path: pathlib.Path) -> None:
+        """Apply manifests and wait until the API server serves the kinds they define."""
+        await self.run_kubectl("apply", "--server-side", "--force-conflicts", "-f", str(path))
+        await self.run_kubectl(
+            "wait", "--for=condition=Established", "--timeout=30s", "-f", str(path)
+        )
+
+    async def create_namespace(self, name: str) -> None:
+        try:
+            await self.run_kubectl("create", "namespace", name)
+        except errors.KubectlFailed as exc:
+            if "AlreadyExists" not in exc.problem:
+                raise
+
+
+@contextlib.asynccontextmanager
+async def open_cluster(
+    folder: pathlib.Path, *, use_current: bool = False, is_durable: bool = True
+) -> AsyncIterator[Cluster]:
+    """A control plane of our own in `folder`, or the cluster that KUBECONFIG names."""
+    if use_current:
+        yield _find_current()
+        return
+    async with server.open_control_plane(folder, is_durable=is_durable) as plane:
+        yield Cluster(kubeconfig=plane.kubeconfig, kubectl=plane.kubectl, control_plane=plane)
+
+
+def _find_current() -> Cluster:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        raise errors.MissingTool("kubectl", "install it, or leave CLUSTER=current away")
+    kubeconfig = pathlib.Path(os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG).expanduser()
+    if not kubeconfig.exists():
+        raise errors.MissingTool("a kubeconfig", f"set KUBECONFIG; {kubeconfig} does not exist")
+    return Cluster(kubeconfig=kubeconfig, kubectl=pathlib.Path(kubectl), control_plane=None)
