@@ -55,6 +55,14 @@ async def open_lock(path: pathlib.Path) -> AsyncIterator[None]:
         yield
 
 
+def is_locked(path: pathlib.Path) -> bool:
+    """Whether another process holds the lock right now."""
+    if not path.exists():
+        return False
+    with path.open("r+") as lock_file:
+        return not _try_lock(lock_file.fileno())
+
+
 def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,6 +83,13 @@ def open_new_folder(final: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.rename(final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def open_scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder on the same disk as `parent`'s entries that vanishes when the block ends."""
+    with tempfile.TemporaryDirectory(prefix=".scratch.", dir=parent) as folder:
+        yield pathlib.Path(folder)
 
 
 @contextlib.contextmanager

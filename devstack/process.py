@@ -34,6 +34,7 @@ class Command:
     """Added to our own environment, which goes along for the sake of proxies and CA files."""
     folder: pathlib.Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
+    stop_timeout_seconds: float = STOP_TIMEOUT_SECONDS
     start_timeout_seconds: float = START_TIMEOUT_SECONDS
 
 
@@ -76,9 +77,9 @@ class ServerProcess:
             tail = errors.format_log_tail(self.command.log_path)
             raise errors.NotInTime(late.what, late.timeout_seconds, tail) from None
 
-    async def stop(self, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> None:
+    async def stop(self) -> None:
         """Ask the whole group to end, and kill it if it does not in time."""
-        await self._end(self.command.stop_signal, timeout_seconds)
+        await self._end(self.command.stop_signal, self.command.stop_timeout_seconds)
 
     async def kill(self) -> None:
         """SIGKILL the whole group, as a crash would, and wait until it is gone."""

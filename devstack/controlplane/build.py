@@ -10,15 +10,17 @@ import asyncio
 import enum
 import os
 import pathlib
-import shutil
+import signal
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from devstack import cache, errors, progress
+from devstack import cache, errors, guard, progress
 from devstack.controlplane import golang
 
 MODULES_FOLDER = pathlib.Path(__file__).parent
 KUBERNETES_VERSION = "v1.34.4"
+LOCK_NAME = "build.lock"
+CACHES_NAME = "build"
 # Below everything else on the machine: whoever builds for ten minutes wants to go on working.
 NICENESS = 10
 
@@ -30,6 +32,10 @@ class Program(enum.StrEnum):
     ETCD = "etcd"
     KUBECTL = "kubectl"
     HELM = "helm"
+
+
+# What a running control plane needs. Helm is for the chart, and can wait.
+NEEDED = (Program.KUBE_APISERVER, Program.ETCD, Program.KUBECTL)
 
 
 class Recipe(NamedTuple):
@@ -86,12 +92,36 @@ async def build_programs(programs: Iterable[Program]) -> dict[Program, pathlib.P
     if all(path.exists() for path in paths.values()):
         return paths
     folder = cache.find_cache_folder("controlplane")
-    async with cache.open_lock(folder / "build.lock"):
+    async with cache.open_lock(folder / LOCK_NAME):
         # Looked at again under the lock: another clone may just have built them.
         missing = {program: path for program, path in paths.items() if not path.exists()}
         if missing:
-            await _build_missing(missing, folder / "build")
+            await _build_missing(missing, folder / CACHES_NAME)
     return paths
+
+
+async def remove_caches() -> None:
+    """Delete Go's own caches, up to 5 GB, which only a build that has failed still needs.
+
+    On some disks this takes minutes, so it is apart from the build; when cancelled, the next call
+    goes on.
+    """
+    folder = cache.find_cache_folder("controlplane")
+    caches, doomed = folder / CACHES_NAME, folder / f"{CACHES_NAME}.old"
+    if cache.is_locked(folder / LOCK_NAME):
+        return  # another clone builds
+    async with cache.open_lock(folder / LOCK_NAME):
+        if caches.exists() and not doomed.exists():
+            caches.rename(doomed)
+    if not doomed.exists():
+        return
+    remover = await asyncio.create_subprocess_exec("nice", "-n", "19", "rm", "-rf", str(doomed))
+    try:
+        await remover.wait()
+    finally:
+        if remover.returncode is None:
+            remover.kill()
+            await remover.wait()
 
 
 async def _build_missing(missing: Mapping[Program, pathlib.Path], folder: pathlib.Path) -> None:
@@ -99,9 +129,6 @@ async def _build_missing(missing: Mapping[Program, pathlib.Path], folder: pathli
     for program in Program:
         if program in missing:
             await _build_program(go, program, missing[program], folder)
-    # Go's own caches reach 5 GB. They stay after a failure, so that the next try goes on where
-    # this one ended.
-    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def _build_program(
@@ -161,8 +188,10 @@ async def _run_counted(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
     )
     assert process.stdout is not None
+    guard.find_guard().watch(process.pid, signal.SIGTERM)
     try:
         with log_path.open("wb") as log:
             async for line in process.stdout:
@@ -173,6 +202,6 @@ async def _run_counted(
                 step.detail = f"{fetched} modules fetched, {compiled} packages compiled"
         return await process.wait()
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        guard.signal_group(process.pid, signal.SIGKILL)
+        await process.wait()
+        guard.find_guard().forget(process.pid)

