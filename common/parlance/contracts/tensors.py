@@ -25,6 +25,8 @@ class AsrOptions(Value):
     timestamps: bool = True
     words: bool = False
     beam: int = Field(default=1, ge=1, le=5)
+    sent_unix_seconds: float | None = None
+    """When the request left, by the clock both containers of the pod share; gives `queue_us`."""
 
 
 class AsrSegment(Value):

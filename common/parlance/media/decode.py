@@ -24,6 +24,8 @@ class StreamInfo(pydantic.BaseModel):
     channels: int = pydantic.Field(ge=1, le=64)
     sample_rate_hz: int
     """Of the source; the PCM is always 16 kHz."""
+    header_seconds: float | None = pydantic.Field(default=None, ge=0)
+    """Duration that the header claims, for showing progress; None where it has none."""
     protections: tuple[str, ...]
 
 

@@ -69,6 +69,8 @@ class Started(Value):
     duration_seconds: float
     model: ModelInfo
     resumed_windows: int = 0
+    object_key: str | None = None
+    """Where the audio lies; for a call by `uri`, where it was fetched to."""
 
 
 class SegmentsReady(Value):

@@ -138,9 +138,18 @@ class _Output:
                 "codec": opening.codec_name(self._stream),
                 "channels": frame.layout.nb_channels,
                 "sample_rate_hz": frame.sample_rate,
+                "header_seconds": self._read_header_seconds(),
                 "protections": self._protections,
             }
         )
+
+    def _read_header_seconds(self) -> float | None:
+        """What the header claims: good enough to show progress, never for a result."""
+        duration, time_base = self._stream.duration, self._stream.time_base
+        if duration is not None and time_base:
+            return max(0.0, float(duration * time_base))
+        duration = self._stream.container.duration  # in microseconds
+        return max(0.0, duration / 1_000_000) if duration else None
 
     def _fill_gap(self, frame: Any) -> None:
         if frame.pts is None or not frame.time_base:

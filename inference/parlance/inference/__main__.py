@@ -1,0 +1,47 @@
+"""`python -m parlance.inference worker` and `python -m parlance.inference canary`.
+
+Reads the environment once; `wiring` puts the parts together.
+"""
+
+import argparse
+import asyncio
+import sys
+
+from parlance.inference import wiring
+from parlance.inference.asr import canary
+from parlance.inference.settings import AsrSettings, WorkerSettings
+from parlance.runtime import process, telemetry
+from parlance.runtime.process import Process
+from parlance.runtime.settings import BusSettings, StoreSettings, TelemetrySettings
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m parlance.inference", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("worker", help="take calls from the bus until stopped")
+    commands.add_parser("canary", help="one real inference; exit status 0 when the model works")
+    match parser.parse_args().command:
+        case "canary":
+            return asyncio.run(canary.run_canary(AsrSettings()))
+        case _:
+            return _run_worker()
+
+
+def _run_worker() -> int:
+    settings = wiring.Settings(
+        telemetry=TelemetrySettings(),
+        bus=BusSettings(),
+        store=StoreSettings(),
+        asr=AsrSettings(),
+        worker=WorkerSettings(),
+    )
+    telemetry.configure(settings.telemetry, service="worker")
+
+    async def work(current: Process) -> None:
+        await wiring.run_worker(settings, current)
+
+    return process.run(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

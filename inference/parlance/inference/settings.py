@@ -1,0 +1,43 @@
+"""Settings of the inference pod, beside the shared groups of `parlance.runtime.settings`.
+
+Read once in `__main__`. The speech model reads its own (`PARLANCE_ASR_...`) inside Triton.
+"""
+
+import os
+
+from parlance.runtime.settings import SettingsGroup
+from pydantic import Field
+
+
+class AsrSettings(SettingsGroup):
+    """The way to the speech model."""
+
+    triton_url: str = "127.0.0.1:8001"
+    """host:port of Triton's gRPC service; in the pod it is the container next door."""
+    triton_timeout_seconds: float = Field(default=120.0, gt=0)
+    """One window, queue included. A full queue of 64 windows takes 20 to 40 s on two cores."""
+
+
+class WorkerSettings(SettingsGroup):
+    """How much one worker does at a time, and how long it waits for others."""
+
+    worker_name: str = Field(default_factory=lambda: f"{os.uname().nodename}-{os.getpid()}")
+    """Name in events and logs; the pod's name in a cluster."""
+    worker_slots: int = Field(default=8, ge=1, le=256)
+    """Calls in work at once. Several fill the model's batches; each costs a decoder process."""
+    worker_windows_per_call: int = Field(default=12, ge=1, le=64)
+    """Windows of one call on their way through the model. Above the model's batch size, so that
+    one call alone keeps the next batch waiting."""
+    worker_windows: int = Field(default=32, ge=1, le=1024)
+    """Windows of all calls on their way. Below the model's queue of 64: more would be refused."""
+    worker_patience_seconds: float = Field(default=300.0, gt=0)
+    """How long a call waits for a model server or a store that is away before it is handed back.
+    Longer than loading a large model takes."""
+    worker_drain_seconds: float = Field(default=20.0, ge=0)
+    """After SIGTERM: what running calls get to finish. Below the pod's grace period of 30 s; what
+    is not done is handed back and resumed by another worker."""
+    max_upload_bytes: int = Field(default=524_288_000, ge=1)
+    """Largest file that is fetched for a job with a `uri`; the API reads the same variable."""
+    fetch_allowed_hosts: tuple[str, ...] = ()
+    """JSON list of host names and networks a `uri` may point to although they are not public; the
+    API reads the same variable."""

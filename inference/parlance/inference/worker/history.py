@@ -1,0 +1,80 @@
+"""What earlier runs of a call published: read once at the start, so that no work is done twice.
+
+The events are the checkpoint. A window counts as done when its event names the model that would
+do it now.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from parlance.contracts.bus import subjects
+from parlance.contracts.bus.messages import (
+    CallDispatch,
+    Envelope,
+    EventType,
+    Retrying,
+    SegmentsReady,
+    Started,
+    Transcribed,
+    parse_data,
+)
+from parlance.contracts.bus.subjects import Kind
+from parlance.inference.worker.ports import CallBus, StoredEvent
+
+_FINAL = (EventType.ANALYZED, EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED)
+
+
+@dataclass
+class History:
+    """The past of one call, as its events tell it."""
+
+    finished_attempt: int = 0
+    """Highest attempt that reached its end; 0 for none."""
+    handovers: int = 0
+    """Runs of the current attempt that ended in order, by handing the message back."""
+    windows: dict[int, SegmentsReady] = field(default_factory=dict)
+    """Finished windows of the current model, by number."""
+    object_key: str | None = None
+    """Where an earlier run found or put the audio."""
+    transcribed: Transcribed | None = None
+    """The stored transcript of the current model, if a run got that far."""
+
+    def is_settled(self, dispatch: CallDispatch) -> bool:
+        """Whether this dispatch asks for something that has come to its end already."""
+        return self.finished_attempt >= dispatch.attempt
+
+    def count_lost_runs(self, deliveries: int) -> int:
+        """Runs of the current message that vanished: killed, or too long silent."""
+        return max(deliveries - 1 - self.handovers, 0)
+
+
+async def read_history(bus: CallBus, dispatch: CallDispatch, model_hash: str) -> History:
+    """Replay what is stored about the call. Raises BusUnavailable."""
+    filter_subject = subjects.format_events_of(dispatch.company, Kind.CALL, dispatch.call_id)
+    return await fold_events(bus.read_events(filter_subject), dispatch.attempt, model_hash)
+
+
+async def fold_events(events: AsyncIterator[StoredEvent], attempt: int, model_hash: str) -> History:
+    history = History()
+    async for event in events:
+        _fold(history, event.envelope, attempt, model_hash)
+    return history
+
+
+def _fold(history: History, envelope: Envelope, attempt: int, model_hash: str) -> None:
+    if envelope.type in _FINAL:
+        history.finished_attempt = max(history.finished_attempt, envelope.attempt)
+    elif envelope.type == EventType.STARTED:
+        history.object_key = parse_data(envelope, Started).object_key
+    elif envelope.type == EventType.SEGMENT:
+        done = parse_data(envelope, SegmentsReady)
+        if done.model_hash == model_hash:
+            history.windows[done.window] = done
+    elif envelope.type == EventType.TRANSCRIBED:
+        transcribed = parse_data(envelope, Transcribed)
+        if transcribed.model.hash == model_hash:
+            history.transcribed = transcribed
+    elif envelope.type == EventType.RETRYING:
+        retrying = parse_data(envelope, Retrying)
+        if retrying.next_attempt == attempt:
+            history.handovers += 1

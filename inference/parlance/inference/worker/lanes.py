@@ -1,0 +1,20 @@
+"""In which order the lanes are asked for work. Pure; called by `worker.loop`."""
+
+from collections.abc import Iterator, Mapping
+
+from parlance.contracts.calls import Priority
+
+
+def iter_preferences(weights: Mapping[Priority, int]) -> Iterator[tuple[Priority, ...]]:
+    """Endless orders of preference: each lane comes first as often as its weight says, spread
+    evenly (smooth weighted round robin); the others follow by weight, so that no turn is lost on
+    an empty lane."""
+    credit = dict.fromkeys(weights, 0)
+    ranked = sorted(weights, key=lambda lane: -weights[lane])
+    total = sum(weights.values())
+    while True:
+        for lane, weight in weights.items():
+            credit[lane] += weight
+        first = max(ranked, key=lambda lane: credit[lane])
+        credit[first] -= total
+        yield first, *(lane for lane in ranked if lane is not first)

@@ -1,0 +1,66 @@
+"""The right to work on a call: its newest message, kept alive while the work runs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from parlance.contracts.bus.messages import CallDispatch
+from parlance.contracts.bus.streams import WORKER_HEARTBEAT_SECONDS
+from parlance.inference.worker.ports import CallDelivery
+from parlance.runtime.errors import BusUnavailable
+
+_log = structlog.get_logger(__name__)
+
+
+class Lease:
+    """Holds one message; a newer one for the same call can take its place."""
+
+    def __init__(self, delivery: CallDelivery) -> None:
+        self._delivery = delivery
+
+    @property
+    def dispatch(self) -> CallDispatch:
+        return self._delivery.value
+
+    @property
+    def delivery(self) -> CallDelivery:
+        return self._delivery
+
+    async def adopt(self, newer: CallDelivery) -> bool:
+        """Take a message that came while the call runs; True when it is a new attempt.
+
+        A redelivery of the same message (its heartbeats were lost) replaces the old handle. A
+        message of a later attempt does so too, and the old one is acked away. One of an earlier
+        attempt has nothing left to ask for.
+        """
+        held = self._delivery
+        if newer.value.attempt < held.value.attempt:
+            await newer.ack()
+            return False
+        self._delivery = newer
+        if newer.sequence != held.sequence:
+            await held.ack()
+        return newer.value.attempt > held.value.attempt
+
+    @asynccontextmanager
+    async def kept_alive(
+        self, every_seconds: float = WORKER_HEARTBEAT_SECONDS
+    ) -> AsyncIterator[None]:
+        """Tell the bus, from a task of its own, that the work goes on."""
+        beat = asyncio.create_task(self._beat(every_seconds), name="heartbeat")
+        try:
+            yield
+        finally:
+            beat.cancel()
+            await asyncio.wait([beat])
+
+    async def _beat(self, every_seconds: float) -> None:
+        while True:
+            await asyncio.sleep(every_seconds)
+            try:
+                await self._delivery.in_progress()
+            except BusUnavailable as exc:
+                # The next beat may get through; if none does, the message goes to another worker
+                # and whatever is done twice is harmless.
+                _log.warning("heartbeat lost", call=self.dispatch.call_id, error=str(exc))
