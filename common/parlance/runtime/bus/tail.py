@@ -45,7 +45,9 @@ async def tail(
         puller = None
         try:
             info = await js.stream_info(stream)
-            if created is not None and info.created != created:
+            # Sequences never go back: a caller that is ahead of the stream knew another one.
+            is_behind = last is not None and last > info.state.last_seq
+            if is_behind or (created is not None and info.created != created):
                 raise BusReset(stream)
             created = info.created
             if last is None and not last_per_subject:

@@ -1,0 +1,212 @@
+"""One tail of the event stream per process, spread in memory to whoever wants to hear.
+
+A consumer per client does not scale on the server; one per process does. `Hub.listen` gives what
+comes from now on, `Hub.follow` what is stored and then what comes, without gap or repeat. The
+HTTP side of it is in `following`; the hub is opened by `wiring` and ended by `asgi`.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import structlog
+from parlance.contracts.bus import subjects
+from parlance.contracts.bus.subjects import Kind
+from parlance.contracts.ids import CompanySlug
+from parlance.runtime.bus import Bus, StoredEvent
+from parlance.runtime.errors import BusReset, BusUnavailable
+from prometheus_client import Counter, Gauge
+
+_log = structlog.get_logger(__name__)
+_LISTENERS = Gauge("parlance_event_listeners", "Clients that follow events.")
+_HEAD = Gauge("parlance_event_sequence", "Last event that this process has seen.")
+_FAILURES = Counter("parlance_event_tail_failures", "Defects that ended the tail for a moment.")
+_CUT = Counter("parlance_event_listeners_cut", "Clients cut because they read too slowly.")
+
+QUEUE_EVENTS = 1024
+"""Events a client may be behind; about 2 MB at most. A call of an hour has some 300."""
+_RETRY_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What a client follows: one call, or with `id` None a whole company."""
+
+    company: CompanySlug
+    kind: str = Kind.CALL
+    id: str | None = None
+
+    @property
+    def filter_subject(self) -> str:
+        if self.id is None:
+            return subjects.format_events_of_company(self.company)
+        return subjects.format_events_of(self.company, Kind(self.kind), self.id)
+
+
+class ListenerCut(Exception):
+    """The client read too slowly, or the process ends. It may come back with its last id."""
+
+
+class StreamRebuilt(Exception):
+    """All sequences start anew: whatever id a client holds means nothing any more."""
+
+
+class Listener:
+    """Events for one client, from the moment it was made."""
+
+    def __init__(self, topic: Topic, head: int, queue_events: int) -> None:
+        self.topic = topic
+        self.head = head
+        """Everything up to this sequence was spread before; everything after it arrives here."""
+        self._queue: asyncio.Queue[StoredEvent | Exception] = asyncio.Queue(queue_events + 1)
+        self._limit = queue_events
+
+    def offer(self, event: StoredEvent) -> None:
+        if self._queue.qsize() >= self._limit:
+            _CUT.inc()
+            self.end(ListenerCut())
+        else:
+            self._queue.put_nowait(event)
+
+    def end(self, reason: Exception) -> None:
+        """What is queued is dropped; the place kept free for it always takes the reason."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(reason)
+
+    async def receive(self) -> StoredEvent:
+        """The next event. Raises ListenerCut or StreamRebuilt, once and for all."""
+        item = await self._queue.get()
+        if isinstance(item, Exception):
+            self.end(item)
+            raise item
+        return item
+
+
+class Hub:
+    """The process's share of the event stream."""
+
+    def __init__(self, bus: Bus, *, queue_events: int = QUEUE_EVENTS) -> None:
+        self._bus = bus
+        self._queue_events = queue_events
+        self._listeners: dict[Topic, set[Listener]] = {}
+        self._head = 0
+        self._live = asyncio.Event()
+        self._is_closed = False
+
+    @property
+    def is_live(self) -> bool:
+        return self._live.is_set()
+
+    async def run(self) -> None:
+        """Spread events until cancelled."""
+        has_head = False
+        while True:
+            try:
+                if not has_head:
+                    self._head, has_head = await self._bus.last_event_sequence(), True
+                self._live.set()
+                async for event in self._bus.tail_events(after_sequence=self._head):
+                    self._spread(event)
+            except BusReset:
+                _log.warning("the event stream was rebuilt")
+                # From its beginning: whoever listens again meanwhile must not miss a thing.
+                self._head = 0
+                self._end_all(StreamRebuilt())
+            except BusUnavailable as exc:
+                _log.info("event tail waits for the bus", cause=str(exc))
+            except Exception:  # noqa: BLE001 - top of a loop
+                # A defect must not silence every stream of this process for good.
+                _FAILURES.inc()
+                _log.exception("event tail failed")
+            self._live.clear()
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    def close(self) -> None:
+        """End every stream now: the server cannot stop while one is open."""
+        self._is_closed = True
+        self._end_all(ListenerCut())
+
+    @contextlib.contextmanager
+    def listen(self, topic: Topic) -> Iterator[Listener]:
+        """Hear of a topic from now on."""
+        listener = Listener(topic, self._head, self._queue_events)
+        if self._is_closed:
+            listener.end(ListenerCut())
+        self._listeners.setdefault(topic, set()).add(listener)
+        _LISTENERS.inc()
+        try:
+            yield listener
+        finally:
+            _LISTENERS.dec()
+            self._forget(listener)
+
+    async def wait_live(self, timeout_seconds: float) -> None:
+        """Raises BusUnavailable when the tail does not run in time."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._live.wait()
+        except TimeoutError as exc:
+            raise BusUnavailable("event stream") from exc
+
+    async def follow(self, listener: Listener, *, after: int) -> AsyncGenerator[StoredEvent, None]:
+        """Stored events after a sequence, then live ones.
+
+        The listener exists before the read begins, and the read ends where the listener begins:
+        nothing is missed between the two and nothing comes twice. A client that comes from a
+        process that is ahead of this one holds an id beyond `head`; what it knows is left out.
+        """
+        topic = listener.topic.filter_subject
+        if after < listener.head:
+            stored = self._bus.read_events(topic, start_sequence=after + 1, up_to=listener.head)
+            async for event in stored:
+                yield event
+        while True:
+            event = await listener.receive()
+            if event.sequence > after:
+                yield event
+
+    async def find_event(self, topic: Topic, sequence: int) -> StoredEvent | None:
+        """The event at exactly this place, if it belongs to the topic.
+
+        None for an id that was trimmed away, or that another incarnation of the stream gave out.
+        """
+        stored = self._bus.read_events(
+            topic.filter_subject, start_sequence=sequence, up_to=sequence
+        )
+        async for event in stored:
+            return event
+        return None
+
+    def _spread(self, event: StoredEvent) -> None:
+        self._head = event.sequence
+        _HEAD.set(event.sequence)
+        envelope = event.envelope
+        kind = envelope.type.partition(".")[0]
+        for topic in (Topic(envelope.company, kind, envelope.subject), Topic(envelope.company)):
+            for listener in self._listeners.get(topic, ()):
+                listener.offer(event)
+
+    def _end_all(self, reason: Exception) -> None:
+        for listeners in self._listeners.values():
+            for listener in listeners:
+                listener.end(reason)
+
+    def _forget(self, listener: Listener) -> None:
+        listeners = self._listeners.get(listener.topic, set())
+        listeners.discard(listener)
+        if not listeners:
+            self._listeners.pop(listener.topic, None)
+
+
+@contextlib.asynccontextmanager
+async def open_hub(bus: Bus) -> AsyncIterator[Hub]:
+    hub = Hub(bus)
+    running = asyncio.create_task(hub.run(), name="event-hub")
+    try:
+        yield hub
+    finally:
+        hub.close()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

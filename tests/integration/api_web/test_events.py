@@ -1,0 +1,258 @@
+"""Event streams over real NATS: every event once and in order, whatever is cut."""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+
+import pytest
+from parlance.api.domain.events import following
+from parlance.api.domain.events.following import Position
+from parlance.api.domain.events.hub import Hub, Topic
+from parlance.contracts import ids
+from parlance.contracts.bus import messages
+from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.calls import Stage
+from parlance.contracts.ids import CallId, CompanySlug
+from parlance.runtime.bus import Bus
+
+from devstack import nats_server, waiting
+
+from .conftest import OpenHub
+
+ACME = CompanySlug("acme")
+
+
+@dataclass
+class View:
+    """What the database says, as a test wants it."""
+
+    snapshot: bytes | None = b'{"status":"queued"}'
+    terminal: Envelope | None = None
+
+    async def fetch_snapshot(self) -> bytes | None:
+        return self.snapshot
+
+    async def fetch_terminal(self) -> Envelope | None:
+        return self.terminal
+
+
+@dataclass
+class Client:
+    """Reads frames as an EventSource does."""
+
+    last_id: int | None = None
+    events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+
+    def feed(self, frame: bytes) -> None:
+        name, data = "", ""
+        for line in frame.decode().splitlines():
+            key, _, value = line.partition(":")
+            match key:
+                case "id":
+                    self.last_id = int(value) if value else None
+                case "event":
+                    name = value.strip()
+                case "data":
+                    data = value.strip()
+        if name:
+            self.events.append((name, json.loads(data)))
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.events]
+
+
+def progress(call_id: CallId, number: int, company: CompanySlug = ACME) -> Envelope:
+    data = messages.Progress(
+        percent=0, stage=Stage.TRANSCRIBE, processed_seconds=number, total_seconds=1000
+    )
+    return messages.build_call_event(
+        data, company=company, call_id=call_id, attempt=1, detail=str(number)
+    )
+
+
+def completed(call_id: CallId) -> Envelope:
+    data = messages.Completed(
+        transcript_key="k", transcript_sha256="0", segments=1, duration_seconds=1
+    )
+    return messages.build_call_event(data, company=ACME, call_id=call_id, attempt=1)
+
+
+async def open_stream(
+    hub: Hub, call_id: CallId, client: Client, view: View | None = None
+) -> AsyncGenerator[bytes, None]:
+    topic = Topic(ACME, id=call_id)
+    position = await following.find_position(hub, topic, client.last_id)
+    return following.follow(hub, topic, position, view or View())
+
+
+async def read_all(stream: AsyncGenerator[bytes, None], client: Client) -> None:
+    async with asyncio.timeout(20), contextlib.aclosing(stream):
+        async for frame in stream:
+            client.feed(frame)
+
+
+async def test_fifty_cuts_over_two_processes_lose_and_repeat_nothing(
+    bus: Bus, open_hub: OpenHub
+) -> None:
+    hubs = [await open_hub(), await open_hub()]
+    call_id, other_id, chance = ids.new_call_id(), ids.new_call_id(), random.Random(7)
+
+    async def publish() -> None:
+        for number in range(600):
+            await bus.publish_event(progress(call_id, number))
+            await bus.publish_event(progress(other_id, number))
+        await bus.publish_event(completed(call_id))
+
+    client, cuts, publishing = Client(), 0, asyncio.create_task(publish())
+    while "call.completed" not in client.names:
+        frames_left = chance.randint(2, 12) if cuts < 50 else 1_000_000
+        stream = await open_stream(chance.choice(hubs), call_id, client)
+        async with asyncio.timeout(30), contextlib.aclosing(stream):
+            async for frame in stream:
+                client.feed(frame)
+                frames_left -= 1
+                if frames_left == 0:
+                    cuts += 1
+                    break
+    await publishing
+
+    numbers = [
+        data["data"]["processed_seconds"]  # type: ignore[index]  # JSON
+        for name, data in client.events
+        if name == "call.progress"
+    ]
+    assert cuts == 50
+    assert numbers == list(range(600))
+    assert client.names.count("call.completed") == 1
+
+
+async def test_a_fresh_client_gets_a_snapshot_then_everything_that_is_stored(
+    bus: Bus, open_hub: OpenHub
+) -> None:
+    call_id, client = ids.new_call_id(), Client()
+    for number in range(3):
+        await bus.publish_event(progress(call_id, number))
+    await bus.publish_event(completed(call_id))
+
+    await read_all(await open_stream(await open_hub(), call_id, client), client)
+
+    assert client.names == ["snapshot", *["call.progress"] * 3, "call.completed"]
+
+
+async def test_a_client_from_a_process_that_is_ahead_gets_no_event_twice(
+    bus: Bus, open_hub: OpenHub
+) -> None:
+    hub, call_id = await open_hub(), ids.new_call_id()
+    client = Client(last_id=await bus.publish_event(progress(call_id, 0)))
+    stream = following.follow(hub, Topic(ACME, id=call_id), Position(after=client.last_id), View())
+    await bus.publish_event(completed(call_id))
+
+    await read_all(stream, client)
+
+    assert client.names == ["call.completed"]
+
+
+@pytest.mark.parametrize("last_id", [999_999, 1])
+async def test_an_id_that_is_not_of_this_call_asks_the_client_to_start_over(
+    bus: Bus, open_hub: OpenHub, last_id: int
+) -> None:
+    call_id, client = ids.new_call_id(), Client(last_id=last_id)
+    await bus.publish_event(progress(ids.new_call_id(), 0))
+    await bus.publish_event(progress(call_id, 1))
+    await bus.publish_event(completed(call_id))
+
+    await read_all(await open_stream(await open_hub(), call_id, client), client)
+
+    assert client.names == ["resync", "snapshot", "call.progress", "call.completed"]
+
+
+async def test_a_client_that_has_seen_the_end_is_told_so(bus: Bus, open_hub: OpenHub) -> None:
+    call_id, hub = ids.new_call_id(), await open_hub()
+    last_id = await bus.publish_event(completed(call_id))
+
+    position = await following.find_position(hub, Topic(ACME, id=call_id), last_id)
+
+    assert position.is_finished
+
+
+async def test_a_call_whose_events_are_gone_still_ends(open_hub: OpenHub) -> None:
+    call_id, client = ids.new_call_id(), Client()
+    view = View(terminal=completed(call_id))
+
+    await read_all(await open_stream(await open_hub(), call_id, client, view), client)
+
+    assert client.names == ["snapshot", "call.completed"]
+
+
+async def test_a_rebuilt_stream_makes_clients_start_over(
+    bus: Bus, open_hub: OpenHub, nats: nats_server.NatsServer
+) -> None:
+    hub, call_id, client = await open_hub(), ids.new_call_id(), Client()
+    for number in range(5):
+        await bus.publish_event(progress(call_id, number))
+    reading = asyncio.create_task(read_all(await open_stream(hub, call_id, client), client))
+    await waiting.wait_until(lambda: len(client.events) == 6, 10, "the client is up to date")
+
+    await nats.wipe()
+    await waiting.wait_until(lambda: "resync" in client.names, 20, "the client starts over")
+    await bus.publish_event(completed(call_id))
+    await reading
+
+    assert client.names[6:] == ["resync", "snapshot", "call.completed"]
+
+
+async def test_a_slow_client_is_cut_and_gets_the_rest_with_its_id(
+    bus: Bus, open_hub: OpenHub
+) -> None:
+    hub, call_id, client = await open_hub(), ids.new_call_id(), Client()
+    hub._queue_events = 4
+    stream = await open_stream(hub, call_id, client)
+    first = await bus.publish_event(progress(call_id, 0))
+    async for frame in stream:
+        client.feed(frame)
+        if client.last_id == first:
+            break
+    for number in range(1, 20):
+        await bus.publish_event(progress(call_id, number))
+    last = await bus.publish_event(completed(call_id))
+    await waiting.wait_until(lambda: hub._head == last, 10, "the hub has seen everything")
+
+    await read_all(stream, client)
+    assert "call.completed" not in client.names
+    await read_all(await open_stream(hub, call_id, client), client)
+
+    assert client.names.count("call.progress") == 20
+    assert client.names[-1] == "call.completed"
+
+
+async def test_closing_the_hub_ends_every_stream_at_once(open_hub: OpenHub) -> None:
+    hub, client = await open_hub(), Client()
+    reading = asyncio.create_task(
+        read_all(await open_stream(hub, ids.new_call_id(), client), client)
+    )
+    await waiting.wait_until(lambda: client.names == ["snapshot"], 10, "the stream is open")
+
+    hub.close()
+
+    async with asyncio.timeout(1):
+        await reading
+
+
+async def test_a_company_stream_shows_nothing_of_another_company(
+    bus: Bus, open_hub: OpenHub
+) -> None:
+    hub, client = await open_hub(), Client()
+    stream = following.follow(hub, Topic(ACME), Position())
+    reading = asyncio.create_task(read_all(stream, client))
+    await waiting.wait_until(lambda: bool(hub._listeners), 10, "the stream is open")
+    await bus.publish_event(progress(ids.new_call_id(), 0, CompanySlug("globex")))
+    await bus.publish_event(progress(ids.new_call_id(), 1))
+    await waiting.wait_until(lambda: client.events, 10, "an event arrived")
+    hub.close()
+    await reading
+
+    assert [data["company"] for _, data in client.events] == ["acme"]
