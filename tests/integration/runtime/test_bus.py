@@ -1,0 +1,234 @@
+"""The bus adapter on a real nats-server: what it promises, and what it survives."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import nats as nats_client
+import pytest
+from parlance.contracts.bus import messages, streams, subjects
+from parlance.contracts.bus.messages import ControlAction, Envelope
+from parlance.contracts.calls import Priority, Stage
+from parlance.contracts.ids import CallId, CompanySlug, new_call_id
+from parlance.runtime.bus import Bus, Delivery, StoredEvent
+from parlance.runtime.errors import BusReset, BusUnavailable
+
+from devstack import nats_server, waiting
+
+from .conftest import OpenBus
+
+ACME = CompanySlug("acme")
+
+
+def progress(call_id: CallId, number: int) -> Envelope:
+    data = messages.Progress(
+        percent=number % 101, stage=Stage.TRANSCRIBE, processed_seconds=number, total_seconds=1e6
+    )
+    return messages.build_call_event(
+        data, company=ACME, call_id=call_id, attempt=1, detail=str(number)
+    )
+
+
+def dispatch(
+    call_id: CallId, *, attempt: int = 1, priority: Priority = Priority.STANDARD
+) -> messages.CallDispatch:
+    return messages.CallDispatch(
+        call_id=call_id,
+        company=ACME,
+        attempt=1,
+        name=f"call-{call_id}",
+        namespace="parlance",
+        uid=call_id,
+        object_key="acme/calls/x/audio.wav",
+        priority=priority,
+        dispatched_at=datetime.now(UTC),
+    )
+
+
+@contextlib.asynccontextmanager
+async def collecting(bus: Bus, seen: list[StoredEvent]) -> AsyncIterator[asyncio.Task[None]]:
+    """Follow the tail into `seen`; ready once a first event has come through."""
+
+    async def follow() -> None:
+        async for event in bus.tail_events():
+            seen.append(event)
+
+    task = asyncio.create_task(follow())
+    marker = 0
+    while not seen:
+        marker += 1
+        await bus.publish_event(progress(new_call_id(), marker))
+        await asyncio.sleep(0.05)
+    yield task
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, BusReset):
+        await task
+
+
+def events_of(call_id: CallId, events: list[StoredEvent]) -> list[StoredEvent]:
+    return [event for event in events if event.envelope.subject == call_id]
+
+
+async def stored(bus: Bus, call_id: CallId, **where: int) -> list[StoredEvent]:
+    wanted = subjects.format_events_of(ACME, subjects.Kind.CALL, call_id)
+    return [event async for event in bus.read_events(wanted, **where)]
+
+
+async def test_the_same_event_is_stored_once(bus: Bus) -> None:
+    call_id = new_call_id()
+
+    first = await bus.publish_event(progress(call_id, 1))
+    again = await bus.publish_event(progress(call_id, 1))
+
+    assert first == again
+    assert len(await stored(bus, call_id)) == 1
+
+
+async def test_reading_gives_all_events_of_one_call_in_order(bus: Bus) -> None:
+    call_id, other = new_call_id(), new_call_id()
+    for number in range(600):
+        await bus.publish_event(progress(call_id if number % 2 else other, number))
+
+    events = await stored(bus, call_id)
+
+    assert [event.envelope.data["processed_seconds"] for event in events] == list(range(1, 600, 2))
+    middle = events[100].sequence
+    assert [
+        e.sequence for e in await stored(bus, call_id, start_sequence=middle, up_to=middle)
+    ] == [middle]
+    assert await stored(bus, new_call_id()) == []
+
+
+async def test_a_job_is_taken_by_one_and_gone_after_its_ack(bus: Bus, open_bus: OpenBus) -> None:
+    other = await open_bus()
+    call_id = new_call_id()
+    job = await bus.publish_call(dispatch(call_id))
+
+    taken = await bus.pull_calls(Priority.STANDARD, wait_seconds=2)
+
+    assert [delivery.value.call_id for delivery in taken] == [call_id]
+    assert await other.pull_calls(Priority.STANDARD) == []
+    assert await bus.is_job_stored(job.sequence)
+    await taken[0].ack()
+    assert not await bus.is_job_stored(job.sequence)
+
+
+async def test_a_waiting_pull_gets_the_job_at_once(bus: Bus) -> None:
+    waiting_pull = asyncio.create_task(bus.pull_calls(Priority.BULK, batch=4, wait_seconds=10))
+    await asyncio.sleep(0.2)
+
+    started = asyncio.get_running_loop().time()
+    await bus.publish_call(dispatch(new_call_id(), priority=Priority.BULK))
+    taken = await waiting_pull
+
+    assert len(taken) == 1
+    assert asyncio.get_running_loop().time() - started < 2
+
+
+async def test_a_job_given_back_comes_again_with_a_higher_count(bus: Bus) -> None:
+    await bus.publish_call(dispatch(new_call_id()))
+    (first,) = await bus.pull_calls(Priority.STANDARD, wait_seconds=2)
+
+    await first.nak(delay_seconds=0.1)
+    (second,) = await bus.pull_calls(Priority.STANDARD, wait_seconds=5)
+
+    assert (first.attempts, second.attempts) == (1, 2)
+    await second.ack()
+
+
+async def test_a_message_outside_the_contract_is_ended_and_others_go_on(
+    bus: Bus, nats: nats_server.NatsServer
+) -> None:
+    raw = await nats_client.connect(nats.url)
+    await raw.jetstream().publish("jobs.call.standard", b'{"call_id": 7}')
+    await raw.close()
+    await bus.publish_call(dispatch(new_call_id()))
+
+    taken: list[Delivery[messages.CallDispatch]] = []
+    while not taken:
+        taken = await bus.pull_calls(Priority.STANDARD, batch=8, wait_seconds=2)
+
+    assert len(taken) == 1
+
+
+async def test_the_tail_sees_every_event_once_and_in_order_over_restarts(
+    bus: Bus, nats: nats_server.NatsServer
+) -> None:
+    seen: list[StoredEvent] = []
+    call_id = new_call_id()
+    async with collecting(bus, seen):
+        for number in range(60):
+            if number in (20, 40):
+                await nats.process.kill()
+                await nats.process.start()
+            await bus.publish_event(progress(call_id, number))
+        await waiting.wait_until(
+            lambda: len(events_of(call_id, seen)) >= 60, 20, "the tail has caught up"
+        )
+
+    mine = events_of(call_id, seen)
+    assert [event.envelope.data["processed_seconds"] for event in mine] == list(range(60))
+    sequences = [event.sequence for event in seen]
+    assert sequences == sorted(set(sequences))
+
+
+async def test_losing_the_whole_store_is_noticed_and_everything_is_declared_again(
+    bus: Bus, nats: nats_server.NatsServer
+) -> None:
+    created = await bus.jobs_created()
+    seen: list[StoredEvent] = []
+    async with collecting(bus, seen) as tail:
+        await nats.wipe()
+        assert await bus.publish_event(progress(new_call_id(), 1)) >= 1
+        with pytest.raises(BusReset):
+            await asyncio.wait_for(tail, 15)
+
+    assert await bus.jobs_created() != created
+    await bus.publish_call(dispatch(new_call_id()))
+    assert len(await bus.pull_calls(Priority.STANDARD, wait_seconds=5)) == 1
+
+
+async def test_control_notes_are_replayed_to_a_late_watcher_and_then_followed(bus: Bus) -> None:
+    await bus.put_control("job-1", ControlAction.CANCEL)
+    notes: list[tuple[str, ControlAction]] = []
+
+    async def watch() -> None:
+        async for note in bus.watch_control():
+            notes.append(note)
+
+    task = asyncio.create_task(watch())
+    await waiting.wait_until(lambda: notes, 5, "the standing note has come")
+    await bus.put_control("job-2", ControlAction.PAUSE)
+    await waiting.wait_until(lambda: len(notes) == 2, 5, "the new note has come")
+    task.cancel()
+
+    assert notes == [("job-1", ControlAction.CANCEL), ("job-2", ControlAction.PAUSE)]
+    assert await bus.get_control("job-1") is ControlAction.CANCEL
+    await bus.clear_control("job-1")
+    assert await bus.get_control("job-1") is None
+
+
+async def test_purging_takes_the_events_of_one_call_only(bus: Bus) -> None:
+    mine, other = new_call_id(), new_call_id()
+    await bus.publish_event(progress(mine, 1))
+    await bus.publish_event(progress(other, 2))
+
+    await bus.purge_events(subjects.format_events_of(ACME, subjects.Kind.CALL, mine))
+
+    assert await stored(bus, mine) == []
+    assert len(await stored(bus, other)) == 1
+
+
+async def test_a_bus_that_is_away_is_reported_within_its_deadline(
+    nats: nats_server.NatsServer, open_bus: OpenBus
+) -> None:
+    bus = await open_bus()
+    await nats.process.kill()
+
+    started = asyncio.get_running_loop().time()
+    with pytest.raises(BusUnavailable):
+        await bus.pull_events(streams.RECORDER, wait_seconds=1)
+
+    assert asyncio.get_running_loop().time() - started < 8
+    await nats.process.start()

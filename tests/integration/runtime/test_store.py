@@ -1,0 +1,110 @@
+"""The object store adapter, over a folder and over S3."""
+
+import hashlib
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+from parlance.runtime import store as store_module
+from parlance.runtime.errors import InvalidKey, ObjectNotFound, StoreUnavailable
+from parlance.runtime.settings import StoreSettings
+from parlance.runtime.store import Store
+
+BLOCK = os.urandom(1 << 16)
+
+
+async def blocks(count: int, *, fails_at: int | None = None) -> AsyncIterator[bytes]:
+    for index in range(count):
+        if index == fails_at:
+            raise ConnectionAbortedError("the client is gone")
+        yield BLOCK
+
+
+async def keys(store: Store, prefix: str) -> set[str]:
+    return {stored.key async for stored in store.list(prefix)}
+
+
+async def test_a_stream_is_stored_whole_with_its_hash(store: Store) -> None:
+    stored = await store.put_stream("acme/calls/1/audio.wav", blocks(300))
+
+    assert stored.size_bytes == 300 * len(BLOCK)
+    assert stored.sha256 == hashlib.sha256(BLOCK * 300).hexdigest()
+    assert (await store.head(stored.key)).size_bytes == stored.size_bytes
+    assert await store.get_bytes(stored.key) == BLOCK * 300
+
+
+async def test_a_stream_that_fails_leaves_nothing_and_its_own_error(store: Store) -> None:
+    with pytest.raises(ConnectionAbortedError):
+        await store.put_stream("acme/calls/2/audio.wav", blocks(300, fails_at=200))
+
+    assert await keys(store, "acme/") == set()
+    with pytest.raises(ObjectNotFound):
+        await store.head("acme/calls/2/audio.wav")
+
+
+async def test_ranges_end_where_the_object_ends(store: Store) -> None:
+    await store.put_bytes("acme/calls/3/x", b"0123456789")
+
+    assert await store.read_range("acme/calls/3/x", 2, 3) == b"234"
+    assert await store.read_range("acme/calls/3/x", 8, 100) == b"89"
+    assert await store.read_range("acme/calls/3/x", 10, 5) == b""
+
+
+async def test_streaming_a_part_gives_exactly_that_part(store: Store) -> None:
+    await store.put_stream("acme/calls/4/x", blocks(40))
+
+    part = b"".join([block async for block in store.stream("acme/calls/4/x", start=5, end=70_000)])
+
+    assert part == (BLOCK * 40)[5:70_000]
+
+
+async def test_rename_moves_and_replaces(store: Store) -> None:
+    await store.put_bytes("staging/1", b"new")
+    await store.put_bytes("acme/calls/5/audio.wav", b"old")
+
+    await store.rename("staging/1", "acme/calls/5/audio.wav")
+
+    assert await store.get_bytes("acme/calls/5/audio.wav") == b"new"
+    assert await keys(store, "staging/") == set()
+
+
+async def test_deleting_a_prefix_takes_all_of_it_and_nothing_else(store: Store) -> None:
+    for key in ("acme/calls/6/a", "acme/calls/6/b/c", "acme/calls/66/a"):
+        await store.put_bytes(key, b"x")
+
+    assert await store.delete_prefix("acme/calls/6/") == 2
+    assert await keys(store, "acme/") == {"acme/calls/66/a"}
+
+
+async def test_deleting_what_is_not_there_is_fine(store: Store) -> None:
+    await store.delete("acme/calls/7/nothing")
+
+
+@pytest.mark.parametrize("key", ["../outside", "a/../../b", "/etc/passwd", "a//b", "a\0b", ""])
+async def test_a_key_never_leaves_the_store(store: Store, key: str) -> None:
+    for attempt in (store.head(key), store.read_range(key, 0, 1), store.put_bytes(key, b"x")):
+        with pytest.raises(InvalidKey):
+            await attempt
+
+
+async def test_only_a_store_with_links_gives_links(store: Store) -> None:
+    await store.put_bytes("acme/calls/8/x", b"x")
+
+    link = await store.presign("acme/calls/8/x", expires_seconds=60)
+
+    assert link is None or link.startswith("http")
+
+
+async def test_an_unreachable_store_is_worth_another_try() -> None:
+    settings = StoreSettings.model_validate(
+        {
+            "store_url": "s3://nowhere",
+            "store_endpoint": "http://127.0.0.1:9",
+            "store_access_key": "x",
+            "store_secret_key": "y",
+            "store_timeout_seconds": 1,
+        }
+    )
+    async with store_module.open_store(settings) as store:
+        with pytest.raises(StoreUnavailable):
+            await store.check()

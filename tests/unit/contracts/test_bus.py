@@ -1,0 +1,96 @@
+"""Subjects, messages and objects keys: each formatter has a parser that undoes it."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from parlance.contracts import objects
+from parlance.contracts.bus import messages, streams, subjects
+from parlance.contracts.bus.subjects import Kind
+from parlance.contracts.calls import Priority
+from parlance.contracts.ids import CompanySlug, new_call_id
+
+ACME = CompanySlug("acme")
+
+
+def test_an_event_subject_parses_back() -> None:
+    call_id = new_call_id()
+
+    parsed = subjects.parse_event(subjects.format_event(ACME, Kind.CALL, call_id, "segment"))
+
+    assert parsed == subjects.EventSubject(ACME, Kind.CALL, call_id, "segment")
+
+
+@pytest.mark.parametrize("priority", list(Priority))
+def test_a_job_subject_parses_back(priority: Priority) -> None:
+    assert subjects.parse_job(subjects.format_job(Kind.CALL, priority)) == (Kind.CALL, priority)
+
+
+@pytest.mark.parametrize("subject", ["", "jobs", "jobs.call", "jobs.nap.bulk", "events.a.call.b.c"])
+def test_what_is_no_job_subject_is_refused(subject: str) -> None:
+    with pytest.raises(subjects.InvalidSubject):
+        subjects.parse_job(subject)
+
+
+def test_every_event_type_has_exactly_one_kind_of_data() -> None:
+    assert set(messages.DATA_OF) == set(messages.EventType)
+    assert len(set(messages.DATA_OF.values())) == len(messages.EventType)
+
+
+def test_an_event_survives_the_wire() -> None:
+    call_id = new_call_id()
+    event = messages.build_call_event(
+        messages.Cancelled(message="by kubectl"),
+        company=ACME,
+        call_id=call_id,
+        attempt=2,
+        at=datetime(2026, 1, 2, tzinfo=UTC),
+    )
+
+    read = messages.Envelope.model_validate_json(event.model_dump_json())
+
+    assert read == event
+    assert messages.parse_data(read, messages.Cancelled).message == "by kubectl"
+    assert read.nats_subject == f"events.acme.call.{call_id}.cancelled"
+    assert read.id == f"{call_id}.2.cancelled"
+
+
+def test_a_newer_sender_does_not_break_an_older_reader() -> None:
+    event = messages.build_call_event(
+        messages.Cancelled(), company=ACME, call_id=new_call_id(), attempt=1
+    )
+    newer = json.loads(event.model_dump_json()) | {"colour": "blue"}
+
+    assert messages.Envelope.model_validate(newer) == event
+
+
+def test_the_same_window_has_one_id_whoever_does_it() -> None:
+    call_id = new_call_id()
+
+    ids = {subjects.format_window_id(call_id, "0123456789abcdef", 7) for _ in range(2)}
+
+    assert ids == {f"{call_id}.01234567.7"}
+
+
+def test_every_declared_consumer_belongs_to_a_declared_stream() -> None:
+    names = {stream.name for stream in streams.STREAMS}
+
+    assert {consumer.stream for consumer in streams.CONSUMERS} <= names
+    assert all(stream.max_bytes > 0 for stream in streams.STREAMS)
+
+
+def test_everything_of_a_call_lies_below_its_prefix() -> None:
+    call_id = new_call_id()
+    prefix = objects.format_call_prefix(ACME, call_id)
+
+    for key in (
+        objects.format_audio_key(ACME, call_id, "mp3"),
+        objects.format_transcript_key(ACME, call_id, "ab" * 32),
+        objects.format_insights_key(ACME, call_id, "ab" * 32),
+    ):
+        assert key.startswith(prefix)
+        assert objects.parse_call_key(key) == (ACME, call_id)
+
+
+def test_a_staged_upload_belongs_to_no_call() -> None:
+    assert objects.parse_call_key(objects.format_staging_key(new_call_id())) is None
