@@ -1,0 +1,152 @@
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from parlance.contracts.bus.messages import ControlAction
+from parlance.contracts.calls import Priority
+from parlance.contracts.ids import CallId, new_call_id
+from parlance.inference.worker.loop import WorkerLoop
+from parlance.runtime.clock import SystemClock
+from parlance.runtime.store import Store
+
+from tests.unit.inference.worker import fakes
+from tests.unit.inference.worker.fakes import FakeBus, FakeStream, FakeTranscriber
+
+
+class _Rig:
+    def __init__(self, objects: Store, *, slots: int) -> None:
+        self.bus = FakeBus()
+        self.transcriber = FakeTranscriber()
+        stream = FakeStream([fakes.build_window(0)])
+        tools = fakes.build_tools(objects, stream, self.transcriber)
+        self.loop = WorkerLoop(self.bus, tools, SystemClock(), slots=slots)
+        self.stopping = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self, *, drain_seconds: float = 0.0) -> None:
+        self.task = asyncio.create_task(self.loop.run(self.stopping, drain_seconds=drain_seconds))
+
+    async def stop(self) -> None:
+        self.stopping.set()
+        if self.task is not None:
+            await self.task
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.002)
+
+
+@pytest.fixture
+async def rig(objects: Store) -> AsyncIterator[_Rig]:
+    built = _Rig(objects, slots=4)
+    yield built
+    built.transcriber.open.set()
+    await built.stop()
+
+
+def _dispatches(rig: _Rig, count: int, priority: Priority) -> list[CallId]:
+    ids = [new_call_id() for _ in range(count)]
+    for sequence, call_id in enumerate(ids):
+        dispatch = fakes.build_dispatch(call_id=call_id, priority=priority)
+        rig.bus.deliver(dispatch, sequence=sequence + 1000 * list(Priority).index(priority))
+    return ids
+
+
+async def test_an_idle_worker_takes_a_call_of_any_lane_at_once(rig: _Rig) -> None:
+    rig.start()
+    for count, lane in enumerate(Priority, start=1):
+        _dispatches(rig, 1, lane)
+        await rig.until(functools.partial(_has_analyzed, rig, count))
+
+
+def _has_analyzed(rig: _Rig, count: int) -> bool:
+    return rig.bus.types.count("analyzed") == count
+
+
+async def test_no_more_calls_run_than_there_are_slots(rig: _Rig) -> None:
+    rig.transcriber.open.clear()
+    _dispatches(rig, 10, Priority.STANDARD)
+
+    rig.start()
+    await rig.until(lambda: len(rig.transcriber.requests) == 4)
+    await asyncio.sleep(0.05)
+
+    assert len(rig.bus.lanes[Priority.STANDARD]) == 6
+    rig.transcriber.open.set()
+    await rig.until(lambda: rig.bus.types.count("analyzed") == 10)
+
+
+async def test_under_load_the_lanes_are_served_by_weight(objects: Store) -> None:
+    rig = _Rig(objects, slots=1)
+    for lane in Priority:
+        _dispatches(rig, 24, lane)
+
+    rig.start()
+    await rig.until(lambda: len(rig.bus.pulled) >= 24)
+    await rig.stop()
+
+    first = rig.bus.pulled[:24]
+    counts = [
+        first.count(lane) for lane in (Priority.INTERACTIVE, Priority.STANDARD, Priority.BULK)
+    ]
+    assert counts == [16, 6, 2]
+
+
+async def test_a_message_for_a_running_call_is_adopted_not_run_twice(rig: _Rig) -> None:
+    rig.transcriber.open.clear()
+    dispatch = fakes.build_dispatch()
+    held = rig.bus.deliver(dispatch, sequence=5)
+    rig.start()
+    await rig.until(lambda: bool(rig.transcriber.requests))
+
+    again = rig.bus.deliver(dispatch, sequence=5, attempts=2)
+    await rig.until(lambda: not rig.bus.lanes[dispatch.priority])
+    rig.transcriber.open.set()
+    await rig.until(lambda: again.answers == ["ack"])
+
+    assert held.answers == []
+    assert rig.bus.types.count("analyzed") == 1
+
+
+async def test_a_note_stops_the_call_it_names_only(rig: _Rig) -> None:
+    rig.transcriber.open.clear()
+    cancelled, other = _dispatches(rig, 2, Priority.STANDARD)
+    rig.start()
+    await rig.until(lambda: len(rig.transcriber.requests) == 2)
+
+    rig.bus.leave_note(cancelled, ControlAction.CANCEL)
+    await rig.until(lambda: "cancelled" in rig.bus.types)
+    rig.transcriber.open.set()
+    await rig.until(lambda: "analyzed" in rig.bus.types)
+
+    assert rig.bus.find("call.cancelled").subject == cancelled
+    assert rig.bus.find("call.analyzed").subject == other
+
+
+async def test_a_drain_lets_running_calls_finish(rig: _Rig) -> None:
+    rig.transcriber.delays_seconds = {0: 0.2}
+    (delivery,) = (rig.bus.deliver(fakes.build_dispatch()),)
+    rig.start(drain_seconds=10)
+    await rig.until(lambda: bool(rig.transcriber.requests))
+
+    await rig.stop()
+
+    assert delivery.answers == ["ack"]
+
+
+async def test_a_drain_hands_back_what_does_not_finish_and_takes_nothing_new(rig: _Rig) -> None:
+    rig.transcriber.open.clear()
+    delivery = rig.bus.deliver(fakes.build_dispatch())
+    rig.start(drain_seconds=0.05)
+    await rig.until(lambda: bool(rig.transcriber.requests))
+
+    rig.stopping.set()
+    waiting = _dispatches(rig, 3, Priority.STANDARD)
+    await rig.stop()
+
+    assert delivery.answers == ["nak 0"]
+    assert rig.bus.types[-1] == "retrying"
+    taken = {request.request_id.split("/")[0] for request in rig.transcriber.requests}
+    assert taken.isdisjoint(waiting)
