@@ -29,8 +29,8 @@ async def run(
     place: supervisor.Place, *, audio: pathlib.Path | None, use_current_cluster: bool
 ) -> None:
     """Tell the story. Raises DemoFailed."""
-    recordings = None if audio else await testdata.fetch_recordings()
-    path = audio or recordings.two_cities  # type: ignore[union-attr] # one of the two is there
+    recording = None if audio else await testdata.fetch_two_cities()
+    path = audio or recording.path  # type: ignore[union-attr] # one of the two is there
     async with _open_any_stack(place, use_current_cluster=use_current_cluster) as state:
         async with ApiClient(state.url, state.api_key) as client:
             started = time.monotonic()
@@ -38,8 +38,8 @@ async def run(
             transcript = await _follow(client, call_id, started)
             await _show_insights(client, call_id)
         await _show_cluster(state)
-    if recordings is not None:
-        _check_transcript(testdata.TWO_CITIES_TEXT, transcript)
+    if recording is not None:
+        _check_transcript(recording.text, transcript)
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,53 @@
+"""One whole Parlance for all end-to-end tests: real servers, real processes, two APIs."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from devstack import stack as stack_module
+from devstack import testdata
+from devstack.api_client import ApiClient
+from devstack.stack import Stack
+
+TIMEOUT_SECONDS = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here shares one event loop with the stack, and may take its time."""
+    for item in items:
+        if "/e2e/" in str(item.path):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"))
+            item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
+            item.add_marker(pytest.mark.stack)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    options = stack_module.Options(
+        apis=2,
+        is_durable=False,
+        # The tests' own web servers are on loopback, where no customer's recording may come from.
+        environment={"PARLANCE_FETCH_ALLOWED_HOSTS": json.dumps(["127.0.0.1"])},
+    )
+    folder = tmp_path_factory.mktemp("stack")
+    async with stack_module.open_stack(folder, options) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(stack: Stack) -> AsyncIterator[ApiClient]:
+    async with ApiClient(stack.url, stack.credentials.api_key) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def two_cities() -> testdata.Recording:
+    return await testdata.fetch_two_cities()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def prompts() -> list[testdata.Recording]:
+    """Short telephone prompts, each at least a second long."""
+    return [prompt for prompt in await testdata.fetch_prompts() if prompt.duration_seconds > 1.0]

@@ -1,0 +1,96 @@
+"""What is refused is refused with its status and code, and leaves nothing anywhere."""
+
+import pathlib
+from typing import Any
+
+import pytest
+
+from devstack.api_client import ApiClient
+from devstack.stack import Stack
+from tests.e2e import observing
+
+JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffdb") + bytes(2000)
+
+
+async def take_stock(stack: Stack, client: ApiClient) -> tuple[Any, ...]:
+    listed = (await client.get("/api/calls", limit=200)).json()["items"]
+    return (
+        observing.list_objects(stack),
+        await observing.list_jobs(stack),
+        {call["call_id"] for call in listed},
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "status", "code"),
+    [
+        (b"", "call.mp3", 422, "empty_file"),
+        (b"hello, this is no audio at all\n" * 50, "call.mp3", 415, "unsupported_media"),
+        (JPEG, "call.wav", 415, "unsupported_media"),
+        (b"%PDF-1.7\n" + bytes(5000), "call.wav", 415, "unsupported_media"),
+        (b"<html><body>Log in</body></html>", "call.mp3", 415, "unsupported_media"),
+        (b"RIFF\x24\x00\x00\x00WAVE" + bytes(60), "call.wav", 422, "undecodable_audio"),
+    ],
+    ids=["empty", "text", "jpeg", "pdf", "html", "broken wav"],
+)
+async def test_what_is_not_audio_is_refused_and_leaves_nothing(
+    stack: Stack,
+    client: ApiClient,
+    tmp_path: pathlib.Path,
+    content: bytes,
+    name: str,
+    status: int,
+    code: str,
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    before = await take_stock(stack, client)
+
+    answer = await client.upload(path)
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.json()["success"] is False
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert await take_stock(stack, client) == before
+
+
+async def test_an_unknown_key_is_refused_even_behind_the_file(
+    stack: Stack, client: ApiClient, tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / "call.wav"
+    path.write_bytes(bytes(100_000))
+    before = await take_stock(stack, client)
+
+    async with ApiClient(stack.url, "pk_live_nobody_knows_this") as stranger:
+        answer = await stranger.upload(path)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert await take_stock(stack, client) == before
+
+
+async def test_missing_fields_are_named(client: ApiClient) -> None:
+    answer = await client._http.post("/api/add-calls", files={"note": (None, "x")})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "audio_required")
+
+
+async def test_a_file_over_the_limit_is_refused_before_it_is_read(client: ApiClient) -> None:
+    async def body() -> Any:
+        yield b"--b\r\n"
+
+    answer = await client._http.post(
+        "/api/add-calls",
+        content=body(),
+        headers={
+            "Content-Type": "multipart/form-data; boundary=b",
+            "Content-Length": str(600_000_000),
+        },
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+async def test_a_foreign_or_unknown_call_is_not_found(client: ApiClient) -> None:
+    answer = await client.get("/api/calls/00000000-0000-7000-8000-000000000000")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
