@@ -4,6 +4,8 @@ Every metric's formula is in docs/reference/insights.md; every hit carries the s
 Written by the worker's analysers, stored by the recorder, served by the API.
 """
 
+from enum import StrEnum
+
 from pydantic import Field, JsonValue
 
 from .calls import Role, Sentiment
@@ -109,6 +111,11 @@ class TrackerResult(Value):
     matched: bool
     """For a negated tracker: the phrase was not said."""
     hits: tuple[TrackerHit, ...]
+    """In call order; the first 200 of them."""
+    count: int = 0
+    """All hits, also those beyond the list."""
+    undecided: bool = False
+    """The rule asks for a role and no speaker's role is known: neither matched nor missed."""
 
 
 class TrackerRule(Value):
@@ -116,11 +123,26 @@ class TrackerRule(Value):
 
     name: str = Field(max_length=64)
     phrases: tuple[str, ...] = Field(max_length=50)
+    """Words in order, whatever their case and punctuation; `cancel*` stands for every ending."""
     role: Role | None = None
     first_seconds: float | None = None
-    """Only within the first N seconds."""
+    """Only within the first N seconds. With `last_seconds`: in either of the two."""
     last_seconds: float | None = None
+    """Only within the last N seconds."""
     negated: bool = False
+    """Matches when the phrase was not said."""
+
+
+class AnalyzerError(StrEnum):
+    """Why an analyser gave no result."""
+
+    UNSUPPORTED_LANGUAGE = "unsupported_language"
+    DEPENDENCY_FAILED = "dependency_failed"
+    TIMED_OUT = "timed_out"
+    OUT_OF_MEMORY = "out_of_memory"
+    CRASHED = "crashed"
+    """The process died under it."""
+    INTERNAL = "internal"
 
 
 class AnalyzerRun(Value):
@@ -131,7 +153,9 @@ class AnalyzerRun(Value):
     ok: bool
     seconds: float
     error_code: str | None = None
+    """An `AnalyzerError`; a plain string so that a newer worker never breaks an older reader."""
     error: str | None = None
+    """A sentence for people; never words of the call."""
 
 
 class Insights(Value):

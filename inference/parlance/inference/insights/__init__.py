@@ -1,0 +1,1 @@
+"""What is worth knowing about a call: analysers, their isolation, their results."""

@@ -1,0 +1,79 @@
+"""Words and sentences of a text, with their places in it. Pure; used by every analyser of words.
+
+No language model: rules for languages written with spaces, each Han or kana character a word of
+its own, so that long texts of any language at least stay bounded.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+MAX_SENTENCE_WORDS = 60
+"""A longer stretch without a full stop is cut: speech recognition sometimes omits them all."""
+
+_WORD = re.compile(
+    r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+"
+    r"(?:'[^\W_]+)*"
+)
+_CHUNK = re.compile(r"\S+")
+# The look-behind starts a match at the first mark of a row only: linear on "........" too.
+_SENTENCE_END = re.compile(r"""(?<![.!?…؟])[.!?…؟]+["'”’)\]]*(?=\s|$)|[。！？]+""")
+_SENTENCE_MARKS = (".", "!", "?", "…", "؟", "。", "！", "？")
+_QUESTION_MARKS = ("?", "？", "؟")
+_CLOSING = "\"'”’)] \t\n"
+_ABBREVIATION = re.compile(
+    r"(?:^|\s)(?:mr|mrs|ms|dr|st|prof|sr|jr|vs|inc|ltd|co|e\.g|i\.e|[a-z])\.$", re.IGNORECASE
+)
+
+
+class Word(NamedTuple):
+    """A word as it is compared: case-folded, with plain apostrophes."""
+
+    text: str
+    begin: int
+    end: int
+
+
+def split_words(text: str) -> Iterator[Word]:
+    """Every run of letters and digits, with inner apostrophes; offsets are into `text`."""
+    # A typographic apostrophe is one character too, so offsets stay those of the original.
+    for match in _WORD.finditer(text.replace("’", "'")):
+        yield Word(match.group().casefold(), match.start(), match.end())
+
+
+def count_words(text: str) -> int:
+    """Words as people count them: parts between spaces that hold a letter or digit."""
+    return sum(any(map(str.isalnum, chunk)) for chunk in text.split())
+
+
+def split_chunks(text: str) -> list[tuple[int, int]]:
+    """(begin, end) of every part between spaces."""
+    return [match.span() for match in _CHUNK.finditer(text)]
+
+
+def split_sentences(text: str) -> Iterator[tuple[int, int]]:
+    """(begin, end) of every sentence, without the spaces around it."""
+    begin = 0
+    for match in _SENTENCE_END.finditer(text):
+        if _ABBREVIATION.search(text, max(begin, match.end() - 8), match.end()):
+            continue
+        yield from _cut_long(text, begin, match.end())
+        begin = match.end()
+    yield from _cut_long(text, begin, len(text))
+
+
+def _cut_long(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    chunks = [match.span() for match in _CHUNK.finditer(text, begin, end)]
+    for first in range(0, len(chunks), MAX_SENTENCE_WORDS):
+        piece = chunks[first : first + MAX_SENTENCE_WORDS]
+        yield piece[0][0], piece[-1][1]
+
+
+def is_question(sentence: str) -> bool:
+    """Whether the sentence ends with a question mark."""
+    return sentence.rstrip(_CLOSING).rstrip(".!").endswith(_QUESTION_MARKS)
+
+
+def is_finished(text: str) -> bool:
+    """Whether the text ends as a sentence does."""
+    return text.rstrip(_CLOSING).endswith(_SENTENCE_MARKS)
