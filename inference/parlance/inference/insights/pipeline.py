@@ -136,6 +136,16 @@ class _Progress:
             ended = runner.build_failure(analyzer, code, seconds=seconds)
             self.end(EndedNote(run=ended.run))
 
+    def build_insights(self, transcript: Transcript) -> Insights:
+        empty = Insights(
+            call_id=transcript.call_id,
+            attempt=transcript.attempt,
+            analyzers=tuple(self.runs[analyzer.name] for analyzer in self.analyzers),
+        )
+        # A copy, as every part was validated when it came in: once more would hold up the loop
+        # for a long call, with its thousands of segment sentiments.
+        return empty.model_copy(update=self.fields)
+
     def lose(self, code: AnalyzerError) -> None:
         """The process is lost: the analyser it was at has failed, the others have not."""
         note, self.current = self.current, None
@@ -178,14 +188,7 @@ class Analyst:
             progress.fail(progress.remaining, AnalyzerError.TIMED_OUT)
             if self._is_worn(transcript, progress):
                 await self.close()
-        return Insights.model_validate(
-            {
-                "call_id": transcript.call_id,
-                "attempt": transcript.attempt,
-                **progress.fields,
-                "analyzers": tuple(progress.runs[a.name] for a in progress.analyzers),
-            }
-        )
+        return progress.build_insights(transcript)
 
     async def warm_up(self) -> None:
         """Start the process ahead: it takes some 0.3 s to be ready."""
