@@ -138,13 +138,11 @@ async def _show_insights(client: ApiClient, call_id: str) -> None:
     insights = answer.json()
     _say("\nInsights")
     metrics = insights.get("metrics") or {}
-    _say(
-        f"  talk {metrics.get('talk_seconds', 0):.1f} s, silence {metrics.get('silence_seconds', 0):.1f} s"
-    )
+    talk, silence = (metrics.get(f"{what}_seconds", 0.0) for what in ("talk", "silence"))
+    _say(f"  talk {talk:.1f} s, silence {silence:.1f} s")
     for speaker in metrics.get("speakers", []):
-        _say(
-            f"  {speaker['speaker']}: {speaker['words']} words, {speaker['words_per_minute'] or 0:.0f} words a minute"
-        )
+        pace = speaker["words_per_minute"] or 0
+        _say(f"  {speaker['speaker']}: {speaker['words']} words, {pace:.0f} a minute")
     sentiment = (insights.get("sentiment") or {}).get("overall")
     if sentiment:
         _say(f"  sentiment: {sentiment['label']} ({sentiment['score']:+.2f})")
