@@ -1,0 +1,111 @@
+"""Puts the worker together: the only place that opens its adapters. Called by `__main__`."""
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from parlance.inference.asr import canary, client
+from parlance.inference.asr.canary import ModelHealth
+from parlance.inference.audio import vad
+from parlance.inference.insights import pipeline
+from parlance.inference.settings import AsrSettings, WorkerSettings
+from parlance.inference.worker.call import Tools
+from parlance.inference.worker.fetching import UriFetcher
+from parlance.inference.worker.loop import WorkerLoop
+from parlance.inference.worker.patience import Patience
+from parlance.inference.worker.recording import RecordingOpener
+from parlance.inference.worker.transcription import Gate
+from parlance.media.limits import MediaLimits
+from parlance.runtime import bus, fetch, store, telemetry
+from parlance.runtime.addresses import parse_allow_list
+from parlance.runtime.bus import Bus
+from parlance.runtime.clock import SystemClock
+from parlance.runtime.process import Process
+from parlance.runtime.settings import BusSettings, StoreSettings, TelemetrySettings
+
+_READ_PATIENCE_SECONDS = 40.0
+"""Below the 60 s that a decoder may be without bytes."""
+_FETCH_SECONDS = 900.0
+_MODEL_FRESH_SECONDS = 15.0
+_CANARY_TIMEOUT_SECONDS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything `__main__` reads from the environment."""
+
+    telemetry: TelemetrySettings
+    bus: BusSettings
+    store: StoreSettings
+    asr: AsrSettings
+    worker: WorkerSettings
+
+
+async def run_worker(settings: Settings, process: Process) -> None:
+    """Work until the process is asked to stop."""
+    async with open_tools(settings) as (tools, model_health):
+        name = f"worker {settings.worker.worker_name}"
+        async with bus.open_bus(settings.bus, client_name=name) as events:
+            loop = WorkerLoop(events, tools, SystemClock(), slots=settings.worker.worker_slots)
+            live, ready = _build_checks(loop, events, model_health)
+            async with telemetry.serve_health(settings.telemetry, live=live, ready=ready):
+                await loop.run(process.stopping, drain_seconds=settings.worker.worker_drain_seconds)
+
+
+@asynccontextmanager
+async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHealth]]:
+    """What all calls share."""
+    worker = settings.worker
+    clock = SystemClock()
+    limits = fetch.FetchPolicy(
+        max_bytes=worker.max_upload_bytes,
+        allow=parse_allow_list(worker.fetch_allowed_hosts),
+        total_seconds=_FETCH_SECONDS,
+    )
+    async with (
+        store.open_store(settings.store) as objects,
+        client.open_triton(settings.asr) as transcriber,
+        pipeline.open_analyst() as analyst,
+    ):
+        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="ear") as executor:
+            tools = Tools(
+                name=worker.worker_name,
+                store=objects,
+                fetcher=UriFetcher(objects, fetch.Fetcher(limits)),
+                transcriber=transcriber,
+                open_windows=RecordingOpener(vad.open_model(), executor, MediaLimits()),
+                analyze=analyst.analyze,
+                patience=Patience(clock, deadline_seconds=worker.worker_patience_seconds),
+                read_patience=Patience(clock, deadline_seconds=_READ_PATIENCE_SECONDS),
+                gate=Gate(
+                    per_call=worker.worker_windows_per_call, per_worker=worker.worker_windows
+                ),
+            )
+            health = canary.ModelHealth(
+                transcriber,
+                fresh_seconds=_MODEL_FRESH_SECONDS,
+                timeout_seconds=_CANARY_TIMEOUT_SECONDS,
+            )
+            yield tools, health
+
+
+def _build_checks(
+    loop: WorkerLoop, events: Bus, model: ModelHealth
+) -> tuple[telemetry.HealthCheck, telemetry.HealthCheck]:
+    """Live: the loop turns (a blocked one cannot even answer). Ready: there is a bus to take work
+    from and a model that works."""
+
+    async def live() -> Mapping[str, str]:
+        return _problems(loop=loop.find_problem())
+
+    async def ready() -> Mapping[str, str]:
+        connection = None if events.is_connected else "not connected"
+        return _problems(bus=connection, model=await model.find_problem())
+
+    return live, ready
+
+
+def _problems(**parts: str | None) -> dict[str, str]:
+    return {part: problem for part, problem in parts.items() if problem is not None}
