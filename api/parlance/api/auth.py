@@ -1,4 +1,5 @@
-"""API keys: how they are made, stored and checked. Called by the HTTP edge and by `bootstrap`.
+"""API keys and passwords: how they are made, stored and checked. Called by the HTTP edge and by
+`bootstrap`.
 
 A key is `pk_<env>_<key id>_<secret>_<crc>`: the prefix lets scanners find leaked keys, the key id
 finds the row, the secret has 256 random bits, the CRC tells a mistyped key from a wrong one
@@ -6,6 +7,7 @@ without a query. The database holds the SHA-256 of the whole text, so a copy of 
 a slow password hash would add 150 ms to each request and protects only secrets that people choose.
 """
 
+import functools
 import hashlib
 import hmac
 import secrets
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+import argon2
 import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.db.session import Database
@@ -29,6 +32,7 @@ _KEY_ID_LENGTH = 12
 _SECRET_LENGTH = 43  # 62**43 > 2**256
 _CRC_LENGTH = 6
 _MAX_LENGTH = 128
+_HASHER = argon2.PasswordHasher()
 
 CACHE_SECONDS = 5.0
 """How long a checked key is believed: a revoked one works at most this much longer."""
@@ -177,3 +181,22 @@ def _format_crc(body: str) -> str:
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
+
+
+def hash_password(password: str) -> str:
+    """argon2id with the library's defaults: 64 MiB and about 150 ms, so call it in a thread."""
+    return _HASHER.hash(password)
+
+
+def is_password_right(password_hash: str | None, password: str) -> bool:
+    """The same work for a user without a password, so that the time tells nothing."""
+    try:
+        _HASHER.verify(password_hash or _nobodys_hash(), password)
+    except argon2.exceptions.VerificationError:
+        return False
+    return password_hash is not None
+
+
+@functools.cache
+def _nobodys_hash() -> str:
+    return hash_password(secrets.token_urlsafe())

@@ -4,6 +4,7 @@
 is either done or not wanted any more, so deleting or cancelling a call deletes its row.
 """
 
+import math
 import uuid
 
 import sqlalchemy as sa
@@ -64,6 +65,7 @@ def build_calljob(
         language=call.language,
         stages=tuple(stages),
         priority_class=calljob.PriorityClass.of(call.priority),
+        active_deadline_seconds=_plan_deadline_seconds(call.duration_seconds or 0.0),
     )
     return calljob.build_manifest(
         name=ids.format_calljob_name(ids.parse_call_id(str(call.id))),
@@ -72,3 +74,8 @@ def build_calljob(
         annotations={meta.TRACEPARENT_ANNOTATION: traceparent} if traceparent else {},
         finalizers=(meta.FINALIZER,),
     )
+
+
+def _plan_deadline_seconds(duration_seconds: float) -> int:
+    """An hour, or twice the length of a longer call: even one CPU is faster than that."""
+    return max(3600, math.ceil(2 * duration_seconds))

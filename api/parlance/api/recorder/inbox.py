@@ -1,0 +1,218 @@
+"""Takes events from the bus and hands each to the result writer: calls side by side, the events of
+one call in order, nothing acked before it is applied.
+
+While Postgres, the store or the bus is away, events are held here and kept from being delivered
+elsewhere, with pauses between the tries; after `hold_seconds` they go back to the bus.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import Protocol
+
+import structlog
+from parlance.contracts.bus import streams
+from parlance.contracts.bus.messages import Envelope
+from parlance.runtime.bus import Bus, Delivery
+from parlance.runtime.clock import Clock
+from parlance.runtime.errors import Retryable
+from prometheus_client import Counter, Gauge
+
+_log = structlog.get_logger(__name__)
+_HELD = Gauge("parlance_recorder_held_events", "Events taken from the bus and not settled yet.")
+_TROUBLE = Counter("parlance_recorder_trouble", "Tries that did not apply an event.", ["kind"])
+
+MAX_HELD = streams.RECORDER.max_ack_pending
+PARALLEL_CALLS = 16
+"""Calls worked on at the same time; each takes one database connection."""
+PULL_WAIT_SECONDS = 5.0
+FIRST_PAUSE_SECONDS = 0.5
+MAX_PAUSE_SECONDS = 10.0
+RETURN_SECONDS = 30.0
+"""Pause before the bus delivers again what was given back."""
+MAX_DELIVERIES = 8
+"""After so many deliveries an event that we cannot apply, though nothing is away, is given up."""
+KEEP_ALIVE_SECONDS = streams.RECORDER.ack_wait_seconds / 3
+
+
+class Writer(Protocol):
+    """What is done with an event (`results.ResultWriter`)."""
+
+    def is_wanted(self, envelope: Envelope) -> bool: ...
+    async def apply(self, envelope: Envelope) -> None: ...
+    async def give_up(self, envelope: Envelope) -> None: ...
+
+
+class Inbox:
+    """Runs until `stopping` is set; then finishes what is in hand and leaves the rest."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        writer: Writer,
+        clock: Clock,
+        stopping: asyncio.Event,
+        *,
+        hold_seconds: float,
+    ) -> None:
+        self._bus = bus
+        self._writer = writer
+        self._clock = clock
+        self._stopping = stopping
+        self._hold_seconds = hold_seconds
+        self._lanes: dict[str, deque[Delivery[Envelope]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(PARALLEL_CALLS)
+        self._held = 0
+        self._has_room = asyncio.Event()
+        self.heard_at = clock.monotonic()
+        """When the bus last answered a pull; the health check looks at it."""
+
+    async def run(self) -> None:
+        keeper = asyncio.create_task(self._keep_alive())
+        try:
+            while not self._stopping.is_set():
+                await self._take()
+            await self._finish()
+        finally:
+            keeper.cancel()
+            for task in self._tasks:
+                task.cancel()
+
+    async def _take(self) -> None:
+        room = MAX_HELD - self._held
+        if room <= 0:
+            self._has_room.clear()
+            await _wait_any(self._has_room, self._stopping)
+            return
+        try:
+            deliveries = await self._pull(min(64, room))
+        except Retryable as fault:
+            _TROUBLE.labels("pull").inc()
+            await self._pause(fault.delay_seconds)
+            return
+        self.heard_at = self._clock.monotonic()
+        unwanted = []
+        for delivery in deliveries:
+            if self._writer.is_wanted(delivery.value):
+                self._enqueue(delivery)
+            else:
+                unwanted.append(delivery)
+        await asyncio.gather(*(_ack(delivery) for delivery in unwanted))
+
+    async def _pull(self, batch: int) -> list[Delivery[Envelope]]:
+        """Ends early when we are to stop; what arrives too late the bus delivers again."""
+        pull = asyncio.ensure_future(
+            self._bus.pull_events(streams.RECORDER, batch=batch, wait_seconds=PULL_WAIT_SECONDS)
+        )
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((pull, stop), return_when=asyncio.FIRST_COMPLETED)
+            return pull.result() if pull.done() else []
+        finally:
+            pull.cancel()
+            stop.cancel()
+
+    def _enqueue(self, delivery: Delivery[Envelope]) -> None:
+        call_id = delivery.value.subject
+        self._hold(1)
+        lane = self._lanes.get(call_id)
+        if lane is not None:
+            lane.append(delivery)
+            return
+        self._lanes[call_id] = deque([delivery])
+        task = asyncio.create_task(self._work_off(call_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work_off(self, call_id: str) -> None:
+        lane = self._lanes[call_id]
+        while lane:
+            if not await self._settle(lane[0]):
+                break
+            lane.popleft()
+            self._hold(-1)
+        # What is left was to be held no longer: all of it goes back, so that the order stays.
+        del self._lanes[call_id]
+        self._hold(-len(lane))
+        await asyncio.gather(*(_give_back(delivery) for delivery in lane))
+
+    async def _settle(self, delivery: Delivery[Envelope]) -> bool:
+        """Apply and ack. False: give it back to the bus."""
+        deadline = self._clock.monotonic() + self._hold_seconds
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                async with self._slots:
+                    await self._apply(delivery)
+            except Retryable as fault:
+                _TROUBLE.labels("retryable").inc()
+                _log.warning("event held", event=delivery.value.id, problem=str(fault))
+            # Top of the loop: a defect in one event must not stop the others. It is tried on a
+            # later delivery and given up in the end, which fails its call instead of losing it.
+            except Exception:  # noqa: BLE001 - the reason stands above
+                _TROUBLE.labels("defect").inc()
+                _log.exception("event not applied", event=delivery.value.id)
+                return False
+            else:
+                await _ack(delivery)
+                return True
+            if self._stopping.is_set() or self._clock.monotonic() + pause > deadline:
+                return False
+            await self._pause(pause)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
+
+    async def _apply(self, delivery: Delivery[Envelope]) -> None:
+        try:
+            await self._writer.apply(delivery.value)
+        except Retryable:
+            raise
+        except Exception:
+            if delivery.attempts < MAX_DELIVERIES:
+                raise
+            _log.exception("event given up", event=delivery.value.id)
+            await self._writer.give_up(delivery.value)
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_SECONDS)
+            held = [delivery for lane in self._lanes.values() for delivery in lane]
+            for delivery in held:
+                # A lost one costs a second delivery at most, and that is harmless.
+                with contextlib.suppress(Retryable):
+                    await delivery.in_progress()
+
+    async def _finish(self) -> None:
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    def _hold(self, change: int) -> None:
+        self._held += change
+        _HELD.set(self._held)
+        if self._held < MAX_HELD:
+            self._has_room.set()
+
+
+async def _ack(delivery: Delivery[Envelope]) -> None:
+    """An ack that does not arrive costs a second delivery, which changes nothing."""
+    with contextlib.suppress(Retryable):
+        await delivery.ack()
+
+
+async def _give_back(delivery: Delivery[Envelope]) -> None:
+    with contextlib.suppress(Retryable):
+        await delivery.nak(RETURN_SECONDS)
+
+
+async def _wait_any(*events: asyncio.Event) -> None:
+    tasks = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

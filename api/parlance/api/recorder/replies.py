@@ -1,0 +1,68 @@
+"""What the recorder itself says on the bus: a result is stored, or a call cannot be.
+
+Every id is made of call, attempt and type, so saying it twice is harmless. Called by `results`.
+"""
+
+from parlance.api.db import tables
+from parlance.contracts import ids
+from parlance.contracts.bus import messages
+from parlance.contracts.bus.messages import Envelope, EventType
+from parlance.contracts.calls import Stage
+from parlance.contracts.crs.meta import Reason
+from parlance.contracts.problems import Problem
+
+
+def build_completed(call: tables.Call, envelope: Envelope) -> Envelope:
+    """The result is in Postgres. Named after the attempt whose result it is."""
+    completed = messages.Completed(
+        transcript_key=call.transcript_key or "",
+        transcript_sha256=call.transcript_sha256 or "",
+        segments=call.segment_count or 0,
+        duration_seconds=call.duration_seconds or 0.0,
+        summary=call.summary,
+    )
+    return messages.build_call_event(
+        completed,
+        company=envelope.company,
+        call_id=ids.parse_call_id(envelope.subject),
+        attempt=call.attempt,
+        at=call.completed_at,
+    )
+
+
+def build_no_company(envelope: Envelope) -> Envelope:
+    message = f"There is no company {envelope.company!r}."
+    return _build_failed(envelope, Reason.COMPANY_NOT_FOUND, Problem.COMPANY_NOT_FOUND, message)
+
+
+def build_foreign_id(envelope: Envelope) -> Envelope:
+    message = "The name of the CallJob is the id of a call of another company."
+    return _build_failed(envelope, Reason.INVALID_INPUT, Problem.VALIDATION_FAILED, message)
+
+
+def build_broken_artefact(envelope: Envelope) -> Envelope:
+    message = "The result in the object store is missing or damaged."
+    return _build_failed(envelope, Reason.OUTPUT_WRITE_FAILED, Problem.INTERNAL, message)
+
+
+def build_not_stored(envelope: Envelope) -> Envelope:
+    message = "The result could not be stored."
+    return _build_failed(envelope, Reason.OUTPUT_WRITE_FAILED, Problem.INTERNAL, message)
+
+
+def _build_failed(envelope: Envelope, reason: Reason, problem: Problem, message: str) -> Envelope:
+    """Comes back to us as an event like any other and ends the call then."""
+    is_result = envelope.type == EventType.ANALYZED
+    failed = messages.Failed(
+        reason=reason,
+        code=problem.code,
+        message=message,
+        stage=Stage.INSIGHTS if is_result else Stage.TRANSCRIBE,
+        retryable=problem.retryable,
+    )
+    return messages.build_call_event(
+        failed,
+        company=envelope.company,
+        call_id=ids.parse_call_id(envelope.subject),
+        attempt=envelope.attempt,
+    )
