@@ -46,16 +46,9 @@ class Authority:
         subject = "".join([*(f"/O={group}" for group in groups), f"/CN={user}"])
         return await self._issue(file_name, subject, ("extendedKeyUsage=clientAuth",))
 
-    async def issue_signing_key(self, name: str) -> pathlib.Path:
-        """A bare private key, for signing tokens."""
-        path = self.folder / f"{name}.key"
-        if not path.exists():
-            await _run_openssl(
-                path,
-                ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:prime256v1"],
-                ["-out", str(path)],
-            )
-        return path
+    async def issue_signer(self, name: str) -> KeyPair:
+        """A key for signing tokens; the certificate carries its public half."""
+        return await self._issue(name, f"/CN={name}", ("keyUsage=digitalSignature",))
 
     def build_tls_context(self, client: KeyPair | None = None) -> ssl.SSLContext:
         """A client's TLS context that trusts this authority only."""
@@ -94,18 +87,16 @@ async def _make_certificate(
     options = [option for extension in extensions for option in ("-addext", extension)]
     request = ["req", "-x509", *_NEW_KEY, "-days", str(VALID_DAYS), "-subj", subject]
     files = ["-keyout", str(pair.key), "-out", str(unfinished)]
-    await _run_openssl(pair.certificate, [*request, *issuer, *options], files)
+    log_path = pair.certificate.with_suffix(".log")
+    await _run_openssl([*request, *issuer, *options, *files], log_path)
     unfinished.rename(pair.certificate)
 
 
-async def _run_openssl(
-    result: pathlib.Path, arguments: Sequence[str], files: Sequence[str]
-) -> None:
+async def _run_openssl(arguments: Sequence[str], log_path: pathlib.Path) -> None:
     openssl = shutil.which("openssl")
     if openssl is None:
         raise errors.MissingTool("openssl", "run tools/system-packages.sh")
-    argv = [openssl, *arguments, *files]
-    log_path = result.with_suffix(".log")
+    argv = [openssl, *arguments]
     with log_path.open("wb") as log:
         process = await asyncio.create_subprocess_exec(*argv, stdout=log, stderr=log)
         status = await process.wait()

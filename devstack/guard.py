@@ -70,10 +70,11 @@ def find_guard() -> Guard:
         return _guard
 
 
-def signal_group(process_group: int, number: signal.Signals) -> None:
-    """Send a signal to every process of a group; none left is fine."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process_group, number)
+def send_signal(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to each process that is still there."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def list_family(process_group: int) -> set[int]:
@@ -112,24 +113,24 @@ def list_living(pids: Iterable[int]) -> set[int]:
     return living
 
 
-def kill_processes(pids: Iterable[int]) -> None:
-    """SIGKILL to each process that is still there."""
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
 def end_groups(stop_signals: Mapping[int, signal.Signals]) -> None:
-    """Each group gets its own signal, all at once; SIGKILL to what is left after the grace time."""
-    left: set[int] = set()
-    for group, stop_signal in stop_signals.items():
-        left |= list_family(group)
-        signal_group(group, stop_signal)
-        signal_group(group, signal.SIGCONT)
+    """Each leader gets its signal, all at once; SIGKILL to what is left after the grace time.
+
+    Only leaders are asked, as everywhere else: how they end their children is their own affair.
+    Children that outlive their leader are killed at once.
+    """
+    families = {leader: list_family(leader) for leader in stop_signals}
+    for leader, stop_signal in stop_signals.items():
+        send_signal([leader], stop_signal)
+        send_signal(families[leader], signal.SIGCONT)
     deadline = time.monotonic() + GRACE_SECONDS
-    while (left := list_living(left)) and time.monotonic() < deadline:
+    while any(families.values()):
+        is_late = time.monotonic() >= deadline
+        for leader, family in families.items():
+            families[leader] = living = list_living(family)
+            if is_late or leader not in living:
+                send_signal(living, signal.SIGKILL)
         time.sleep(POLL_SECONDS)
-    kill_processes(left)
 
 
 def main() -> None:

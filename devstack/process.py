@@ -78,11 +78,11 @@ class ServerProcess:
             raise errors.NotInTime(late.what, late.timeout_seconds, tail) from None
 
     async def stop(self) -> None:
-        """Ask the whole group to end, and kill it if it does not in time."""
+        """Ask the server to end, and kill it with all its children if it does not in time."""
         await self._end(self.command.stop_signal, self.command.stop_timeout_seconds)
 
     async def kill(self) -> None:
-        """SIGKILL the whole group, as a crash would, and wait until it is gone."""
+        """SIGKILL, as a crash would, and wait until it and its children are gone."""
         await self._end(signal.SIGKILL, STOP_TIMEOUT_SECONDS)
 
     async def restart(self) -> None:
@@ -92,11 +92,11 @@ class ServerProcess:
 
     def pause(self) -> None:
         """SIGSTOP: the server is there but answers nothing, as on a stalled machine."""
-        guard.signal_group(self.pid, signal.SIGSTOP)
+        guard.send_signal(guard.list_family(self.pid), signal.SIGSTOP)
 
     def resume(self) -> None:
         """SIGCONT, after `pause`."""
-        guard.signal_group(self.pid, signal.SIGCONT)
+        guard.send_signal(guard.list_family(self.pid), signal.SIGCONT)
 
     def _spawn(self) -> None:
         command = self.command
@@ -124,25 +124,26 @@ class ServerProcess:
         return await self._is_ready()
 
     async def _end(self, number: signal.Signals, timeout_seconds: float) -> None:
+        """Signal the leader; whatever outlives it, be it in another session, is killed."""
         if self._process is None:
             return
-        family = guard.list_family(self.pid)
-        # SIGCONT after it: a paused process would keep the signal for later.
-        guard.signal_group(self.pid, number)
-        guard.signal_group(self.pid, signal.SIGCONT)
-
-        def has_ended() -> bool:
-            assert self._process is not None
-            return self._process.poll() is not None and not guard.list_living(family)
-
-        name = self.command.name
-        try:
-            await waiting.wait_until(has_ended, timeout_seconds, f"{name} has ended", 0.02)
-        except errors.NotInTime:
-            guard.kill_processes(family)
+        leader = self._process
+        family = guard.list_family(leader.pid)
+        guard.send_signal([leader.pid], number)
+        # A paused process would keep the signal for later.
+        guard.send_signal(family, signal.SIGCONT)
+        with contextlib.suppress(errors.NotInTime):
             await waiting.wait_until(
-                has_ended, STOP_TIMEOUT_SECONDS, f"{name} has ended after SIGKILL"
+                lambda: leader.poll() is not None, timeout_seconds, "", poll_seconds=0.02
             )
+        # Once more, for those that it started meanwhile.
+        family |= guard.list_family(leader.pid)
+        guard.send_signal(family, signal.SIGKILL)
+        await waiting.wait_until(
+            lambda: leader.poll() is not None and not guard.list_living(family),
+            STOP_TIMEOUT_SECONDS,
+            f"{self.command.name} has ended after SIGKILL",
+        )
         self._forget()
 
     def _forget(self) -> None:

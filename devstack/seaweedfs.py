@@ -100,6 +100,8 @@ def _build_command(
             "-volume.preStopSeconds=0",
         ],
         log_path=folder / "seaweedfs.log",
+        # It takes ten seconds over its farewell, and what it has acknowledged is written by then.
+        stop_timeout_seconds=1.0,
         folder=folder,
     )
 

@@ -202,6 +202,6 @@ async def _run_counted(
                 step.detail = f"{fetched} modules fetched, {compiled} packages compiled"
         return await process.wait()
     finally:
-        guard.signal_group(process.pid, signal.SIGKILL)
+        guard.send_signal(guard.list_family(process.pid), signal.SIGKILL)
         await process.wait()
         guard.find_guard().forget(process.pid)
