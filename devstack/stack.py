@@ -189,7 +189,7 @@ async def _prepare_company(folder: pathlib.Path, environment: Mapping[str, str])
     if not kept.exists():
         made = await _run_parlance(
             "api", "bootstrap", "--company", "Acme", "--slug", COMPANY,
-            "--admin-email", "admin@acme.example",
+            "--admin-email", "admin@acme.example", "--agent", "Extension 456=EXT-456",
             folder=folder, environment=environment,
         )  # fmt: skip
         kept.touch(mode=0o600)
@@ -200,7 +200,7 @@ async def _prepare_company(folder: pathlib.Path, environment: Mapping[str, str])
         api_key=values["api_key"],
         admin_email=values["admin_email"],
         admin_password=values["admin_password"],
-        admin_user_id=values["admin_user_id"],
+        admin_user_id=values["admin_id"],
     )
 
 
