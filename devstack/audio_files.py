@@ -55,7 +55,7 @@ def read_samples(path: pathlib.Path, rate_hz: int) -> Samples:
             for decoded in [*container.decode(stream), None]
             for frame in resampler.resample(decoded)
         ]
-    return np.concatenate(parts, axis=1)
+    return np.concatenate(parts, axis=1).astype(np.int16, copy=False)
 
 
 def write_wav(path: pathlib.Path, samples: Samples, rate_hz: int) -> None:
