@@ -30,7 +30,7 @@ from prometheus_client import Counter, Histogram
 DEADLINE_SECONDS = 60.0
 MEMORY_MIB = 1024
 """Address space of the analysis process: 12 h of talk take a quarter of it."""
-_KILL_AFTER_SECONDS = 2.0
+_KILL_AFTER_SECONDS = 1.0
 """Beyond its share, for an analyser that the timer inside the process could not stop."""
 _REUSE_UP_TO_SEGMENTS = 5000
 """After a larger call the process is replaced: Python hardly gives memory back."""
@@ -189,6 +189,11 @@ class Analyst:
             if self._is_worn(transcript, progress):
                 await self.close()
         return progress.build_insights(transcript)
+
+    @property
+    def child_pid(self) -> int | None:
+        """Of the analysis process, while there is one."""
+        return self._child.pid if self._child else None
 
     async def warm_up(self) -> None:
         """Start the process ahead: it takes some 0.3 s to be ready."""

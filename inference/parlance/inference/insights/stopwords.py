@@ -1,4 +1,4 @@
-"""English words that carry no topic: function words, and what people say on every call."""
+"""English words without a topic: function words, what every call has, numbers read out."""
 
 ENGLISH = frozenset(
     """
@@ -29,5 +29,9 @@ ENGLISH = frozenset(
     looking lot lots ma'am mean mhm mm mm-hmm morning mr mrs ms new nice oh ok okay perfect pretty
     probably problem right sec second sir sorry sort speak speaking stuff sure talk talking thank
     thanks time today tomorrow uh uh-huh um wait wanna welcome wonderful yeah yep yesterday yup
+
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+    sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety
+    hundred thousand million double triple dot dash
     """.split()  # noqa: SIM905  (a list literal of 400 words would be harder to read)
 )
