@@ -24,6 +24,18 @@ class Process:
         self.exit_code = self.exit_code or exit_code
         self.stopping.set()
 
+    def take_signals(self) -> None:
+        """Let SIGTERM and SIGINT set `stopping`; again after a library took them for itself."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self.stopping.is_set():
+            sys.exit(128 + number)
+        _log.info("stopping", signal=number.name)
+        self.stop()
+
 
 def run(main: Callable[[Process], Awaitable[None]]) -> int:
     """Run `main` until it returns and give back the exit code.
@@ -36,15 +48,6 @@ def run(main: Callable[[Process], Awaitable[None]]) -> int:
 
 async def _supervise(main: Callable[[Process], Awaitable[None]]) -> int:
     process = Process()
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: signal.Signals) -> None:
-        if process.stopping.is_set():
-            sys.exit(128 + number)
-        _log.info("stopping", signal=number.name)
-        process.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+    process.take_signals()
     await main(process)
     return process.exit_code

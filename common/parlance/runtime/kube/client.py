@@ -217,7 +217,7 @@ class Kube:
 
     async def is_crd_served(self) -> bool:
         """Whether CallJobs can be listed already."""
-        answer = await self._requester.send("GET", f"{_API_ROOT}/{calljob.PLURAL}?limit=1")
+        answer = await self._requester.send("GET", self._path(None), query={"limit": 1})
         return answer.outcome is Outcome.DONE
 
 

@@ -197,6 +197,8 @@ class Dispatch(CrValue):
     """Sequence in the stream JOBS."""
     stream_created: Annotated[str, Field(max_length=40)] = ""
     """Creation time of the stream: another one means that the bus was lost and built again."""
+    time: AwareDatetime | None = None
+    """When the message was sent."""
     worker: Annotated[str, Field(max_length=253)] = ""
     """Name of the worker that was last heard of."""
 

@@ -1,0 +1,69 @@
+"""Whether the bus answers, and whether it is still the same bus.
+
+Reconciles ask here first, so that an outage costs each of them nothing instead of a timeout. A
+JOBS stream with another creation time means that all of NATS was lost: then every unfinished job
+is dispatched again at once.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from parlance.operator.freshness import Freshness
+from parlance.runtime.bus import Bus
+from parlance.runtime.errors import BusUnavailable
+
+_log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 0.5
+"""How soon a lost or regained connection is noticed."""
+_ASK_EVERY = 10
+"""Ask for the stream at every tenth look while all is well."""
+
+
+class BusState:
+    """Kept current by `follow`."""
+
+    def __init__(self, bus: Bus, freshness: Freshness) -> None:
+        self._bus = bus
+        self._freshness = freshness
+        self.on_rebuilt: Callable[[], None] = _do_nothing
+        """Called when the stream is another one than before, and when it is first seen."""
+        self._created: str | None = None
+        self._last_created = ""
+
+    @property
+    def created(self) -> str | None:
+        """Creation time of JOBS; None while the bus is away."""
+        return self._created if self._bus.is_connected else None
+
+    def mark_down(self) -> None:
+        """Somebody got no answer: nobody else needs to try until the next look."""
+        self._created = None
+
+    async def follow(self) -> None:
+        """Runs until cancelled."""
+        looks = 0
+        while True:
+            if not self._bus.is_connected:
+                self._created = None
+            elif self._created is None or looks % _ASK_EVERY == 0:
+                await self._ask()
+            looks += 1
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _ask(self) -> None:
+        try:
+            created = await self._bus.jobs_created()
+        except BusUnavailable:
+            self._created = None
+            return
+        self._freshness.note_bus()
+        was, self._created, self._last_created = self._last_created, created, created
+        if was != created:
+            _log.info("bus found", stream_created=created, before=was)
+            self.on_rebuilt()
+
+
+def _do_nothing() -> None:
+    pass

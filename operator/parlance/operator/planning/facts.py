@@ -1,0 +1,174 @@
+"""What the events of a call say, folded in the order of the stream.
+
+The recorder reads the same stream in the same order and lets the first terminal event win; so does
+`fold`, and thus the CallJob ends the way the database says.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from parlance.contracts.bus import messages
+from parlance.contracts.bus.messages import Envelope, EventType
+from parlance.contracts.crs.meta import Reason
+
+TRANSCRIBED_PERCENT = 95
+ANALYZED_PERCENT = 99
+_RECORDER_REASONS = (Reason.OUTPUT_WRITE_FAILED, Reason.COMPANY_NOT_FOUND)
+"""Failures found after the worker was done: the only ones that may follow `analyzed`."""
+
+Verdict = messages.Completed | messages.Failed | messages.Cancelled
+
+
+class RunStage(StrEnum):
+    """The step as kubectl shows it."""
+
+    TRANSCRIBE = "Transcribe"
+    INSIGHTS = "Insights"
+    STORE = "Store"
+    DONE = "Done"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The newest attempt that was heard of. All zero before the first event."""
+
+    events: int = 0
+    """How many events of workers and recorder were folded: more means somebody is alive."""
+    heard_at: datetime | None = None
+    """When the last of them reached us, by our own clock."""
+    checked_at: datetime | None = None
+    """When the stream itself was last read for this call, not only followed."""
+    attempt: int = 0
+    started_at: datetime | None = None
+    worker: str = ""
+    stage: RunStage = RunStage.TRANSCRIBE
+    percent: int = 0
+    processed_seconds: float = 0.0
+    total_seconds: float = 0.0
+    is_analyzed: bool = False
+    """The worker is done; only the recorder's word is missing."""
+    verdict: Verdict | None = None
+
+
+def fold(facts: Facts, event: Envelope, *, heard_at: datetime) -> Facts:
+    """Facts after one more event. Raises pydantic.ValidationError when its data does not fit."""
+    try:
+        type_ = EventType(event.type)
+    except ValueError:
+        return facts  # a newer sender's event
+    if type_ in (EventType.QUEUED, EventType.PROGRESS, EventType.RETRYING):
+        return facts  # our own words prove nothing about a worker
+    if type_ is EventType.COMPLETED:
+        return _fold_completed(facts, event, heard_at)
+    if event.attempt < facts.attempt:
+        return facts  # a stale worker
+    if event.attempt > facts.attempt:
+        facts = Facts(events=facts.events, attempt=event.attempt, checked_at=facts.checked_at)
+    return _FOLD[type_](_hear(facts, heard_at), event)
+
+
+def _hear(facts: Facts, heard_at: datetime) -> Facts:
+    return dataclasses.replace(facts, events=facts.events + 1, heard_at=heard_at)
+
+
+def _fold_started(facts: Facts, event: Envelope) -> Facts:
+    started = messages.parse_data(event, messages.Started)
+    return dataclasses.replace(
+        facts,
+        started_at=facts.started_at or facts.heard_at,
+        worker=started.worker,
+        total_seconds=started.duration_seconds,
+    )
+
+
+def _fold_segments(facts: Facts, event: Envelope) -> Facts:
+    segments = messages.parse_data(event, messages.SegmentsReady)
+    processed_seconds = max(facts.processed_seconds, segments.processed_seconds)
+    total_seconds = segments.total_seconds or facts.total_seconds
+    share = min(1.0, processed_seconds / total_seconds) if total_seconds > 0 else 0.0
+    return dataclasses.replace(
+        facts,
+        started_at=facts.started_at or facts.heard_at,
+        processed_seconds=processed_seconds,
+        total_seconds=total_seconds,
+        percent=max(facts.percent, int(share * TRANSCRIBED_PERCENT)),
+    )
+
+
+def _fold_transcribed(facts: Facts, event: Envelope) -> Facts:
+    transcribed = messages.parse_data(event, messages.Transcribed)
+    return dataclasses.replace(
+        facts,
+        stage=RunStage.INSIGHTS,
+        percent=max(facts.percent, TRANSCRIBED_PERCENT),
+        processed_seconds=transcribed.duration_seconds,
+        total_seconds=transcribed.duration_seconds,
+    )
+
+
+def _fold_analyzed(facts: Facts, event: Envelope) -> Facts:
+    if facts.verdict is not None:
+        return facts
+    analyzed = messages.parse_data(event, messages.Analyzed)
+    return dataclasses.replace(
+        facts,
+        stage=RunStage.STORE,
+        percent=ANALYZED_PERCENT,
+        processed_seconds=analyzed.duration_seconds,
+        total_seconds=analyzed.duration_seconds,
+        is_analyzed=True,
+    )
+
+
+def _fold_failed(facts: Facts, event: Envelope) -> Facts:
+    failed = messages.parse_data(event, messages.Failed)
+    is_too_late = facts.is_analyzed and failed.reason not in _RECORDER_REASONS
+    if facts.verdict is not None or is_too_late:
+        return facts
+    return dataclasses.replace(facts, verdict=failed)
+
+
+def _fold_cancelled(facts: Facts, event: Envelope) -> Facts:
+    if facts.verdict is not None or facts.is_analyzed:
+        return facts
+    return dataclasses.replace(facts, verdict=messages.parse_data(event, messages.Cancelled))
+
+
+def _fold_completed(facts: Facts, event: Envelope, heard_at: datetime) -> Facts:
+    """The recorder has committed: true whatever else was said, and for whichever attempt."""
+    completed = messages.parse_data(event, messages.Completed)
+    return dataclasses.replace(
+        _hear(facts, heard_at),
+        attempt=max(facts.attempt, event.attempt),
+        stage=RunStage.DONE,
+        percent=100,
+        processed_seconds=completed.duration_seconds,
+        total_seconds=completed.duration_seconds,
+        is_analyzed=True,
+        verdict=completed,
+    )
+
+
+_FOLD = {
+    EventType.STARTED: _fold_started,
+    EventType.SEGMENT: _fold_segments,
+    EventType.TRANSCRIBED: _fold_transcribed,
+    EventType.ANALYZED: _fold_analyzed,
+    EventType.FAILED: _fold_failed,
+    EventType.CANCELLED: _fold_cancelled,
+}
+
+
+def renew(known: Facts, read: Facts, *, now: datetime) -> Facts:
+    """Facts read anew from the stream, beside what was known from following it.
+
+    Whoever follows may miss events (a restart, a second operator), so more of them than known
+    means that the worker is alive. The comparison needs no clock of another machine.
+    """
+    heard_at = now if read.events > known.events else known.heard_at
+    started_at = known.started_at if known.attempt == read.attempt else None
+    return dataclasses.replace(
+        read, heard_at=heard_at, started_at=started_at or read.started_at, checked_at=now
+    )

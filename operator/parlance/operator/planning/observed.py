@@ -1,0 +1,69 @@
+"""What a decision rests on besides the object itself."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from parlance.contracts.bus import messages
+from parlance.contracts.crs.v1alpha1.calljob import CallJob, CallJobStatus
+
+from .facts import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times of the rules, in seconds; `settings.OperatorSettings` gives the reasons."""
+
+    stall_seconds: float = 90.0
+    progress_seconds: float = 15.0
+    stage_seconds: float = 2.0
+    release_seconds: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The world around one job at one moment."""
+
+    now: datetime
+    facts: Facts = field(default_factory=Facts)
+    bus_created: str | None = None
+    """Creation time of the stream JOBS; None while the bus is away."""
+    is_truth: bool = False
+    """`facts` were just read from the stream itself."""
+    is_message_stored: bool | None = None
+    """Whether the job's message is still in JOBS; known with the truth only."""
+    limits: Limits = field(default_factory=Limits)
+
+
+def select_current(facts: Facts, status: CallJobStatus) -> Facts:
+    """The facts that count for the job's current attempt.
+
+    The recorder's `completed` counts for every attempt; anything else of an older one is a stale
+    worker's.
+    """
+    if facts.attempt >= status.attempts or isinstance(facts.verdict, messages.Completed):
+        return facts
+    return Facts(events=facts.events, checked_at=facts.checked_at, attempt=status.attempts)
+
+
+def is_started(job: CallJob, facts: Facts) -> bool:
+    """Whether a worker was ever heard of in the current attempt."""
+    return facts.started_at is not None or job.status.progress is not None
+
+
+def find_heard_at(job: CallJob, facts: Facts) -> datetime | None:
+    """When the current attempt last gave a sign of life: a worker's, or its dispatch."""
+    status = job.status
+    times = [
+        facts.heard_at,
+        status.dispatch and status.dispatch.time,
+        status.progress and status.progress.last_updated_time,
+    ]
+    return max((time for time in times if time), default=None)
+
+
+def has_passed(since: datetime | None, seconds: float, now: datetime) -> bool:
+    return since is not None and now - since >= timedelta(seconds=seconds)
+
+
+def seconds_until(since: datetime, seconds: float, now: datetime) -> float:
+    return max(0.0, (since + timedelta(seconds=seconds) - now).total_seconds())

@@ -1,0 +1,113 @@
+"""Messages that the operator sends about a job, built from its object."""
+
+from datetime import datetime
+
+from parlance.contracts.bus import messages
+from parlance.contracts.bus.messages import CallDispatch, Envelope, EventData
+from parlance.contracts.calls import Stage
+from parlance.contracts.crs.meta import Reason
+from parlance.contracts.crs.v1alpha1.calljob import CallJob
+from parlance.contracts.ids import CompanySlug
+from parlance.contracts.problems import Problem
+
+from .facts import Facts, RunStage
+
+_CODES = {
+    Reason.DEADLINE_EXCEEDED: Problem.DEADLINE_EXCEEDED.code,
+    Reason.BACKOFF_LIMIT_EXCEEDED: Problem.WORKER_LOST.code,
+}
+EVENT_STAGES = {
+    RunStage.TRANSCRIBE: Stage.TRANSCRIBE,
+    RunStage.INSIGHTS: Stage.INSIGHTS,
+    RunStage.STORE: Stage.INSIGHTS,
+    RunStage.DONE: Stage.INSIGHTS,
+}
+"""Clients know the stages of the work only; storing is part of the last one."""
+
+
+def build_dispatch(job: CallJob, *, attempt: int, now: datetime) -> CallDispatch:
+    spec, metadata = job.spec, job.metadata
+    return CallDispatch(
+        call_id=job.call_id,
+        company=CompanySlug(spec.company),
+        attempt=attempt,
+        backoff_limit=spec.backoff_limit,
+        name=metadata.name,
+        namespace=metadata.namespace,
+        uid=metadata.uid,
+        object_key=spec.audio.object_key,
+        uri=spec.audio.uri,
+        sha256=spec.audio.sha256,
+        media_type=spec.audio.media_type,
+        channels=spec.channels.policy,
+        language=spec.language,
+        stages=tuple(stage.stage for stage in spec.stages),
+        priority=spec.priority_class.priority,
+        dispatched_at=now,
+    )
+
+
+def build_queued(job: CallJob, *, attempt: int, now: datetime) -> Envelope:
+    """Carries all that the recorder needs to make the row of a call that came by kubectl."""
+    spec, metadata = job.spec, job.metadata
+    data = messages.Queued(
+        name=metadata.name,
+        namespace=metadata.namespace,
+        uid=metadata.uid,
+        object_key=spec.audio.object_key,
+        uri=spec.audio.uri,
+        sha256=spec.audio.sha256,
+        media_type=spec.audio.media_type,
+        channels=spec.channels.policy,
+        language=spec.language,
+        priority=spec.priority_class.priority,
+    )
+    return _wrap(job, data, attempt=attempt, now=now)
+
+
+def build_retrying(job: CallJob, reason: Reason, message: str, *, now: datetime) -> Envelope:
+    attempt = job.status.attempts
+    data = messages.Retrying(reason=reason, message=message, next_attempt=attempt + 1)
+    return _wrap(job, data, attempt=attempt, now=now)
+
+
+def build_failed(
+    job: CallJob, facts: Facts, reason: Reason, message: str, *, now: datetime
+) -> Envelope:
+    data = messages.Failed(
+        reason=reason,
+        code=_CODES[reason],
+        message=message,
+        stage=EVENT_STAGES[facts.stage],
+        retryable=True,
+    )
+    return _wrap(job, data, attempt=job.status.attempts, now=now)
+
+
+def build_cancelled(job: CallJob, message: str, *, now: datetime) -> Envelope:
+    data = messages.Cancelled(reason=Reason.CANCELLED, message=message)
+    return _wrap(job, data, attempt=max(1, job.status.attempts), now=now)
+
+
+def build_progress(job: CallJob, facts: Facts, *, now: datetime) -> Envelope:
+    data = messages.Progress(
+        percent=facts.percent,
+        stage=EVENT_STAGES[facts.stage],
+        processed_seconds=facts.processed_seconds,
+        total_seconds=facts.total_seconds,
+    )
+    detail = f"{facts.stage.lower()}-{facts.percent}-{facts.processed_seconds:.0f}"
+    return _wrap(job, data, attempt=facts.attempt, now=now, detail=detail)
+
+
+def _wrap(
+    job: CallJob, data: EventData, *, attempt: int, now: datetime, detail: str = ""
+) -> Envelope:
+    return messages.build_call_event(
+        data,
+        company=CompanySlug(job.spec.company),
+        call_id=job.call_id,
+        attempt=attempt,
+        detail=detail,
+        at=now,
+    )

@@ -1,0 +1,1 @@
+"""The reconcile loop: thin I/O around `planning`."""
