@@ -21,6 +21,8 @@ MODULES_FOLDER = pathlib.Path(__file__).parent
 KUBERNETES_VERSION = "v1.34.4"
 LOCK_NAME = "build.lock"
 CACHES_NAME = "build"
+# A download that broke off is what usually goes wrong; a second try goes on where the first ended.
+TRIES = 2
 # Below everything else on the machine: whoever builds for ten minutes wants to go on working.
 NICENESS = 10
 
@@ -135,28 +137,22 @@ async def _build_program(
     go: pathlib.Path, program: Program, path: pathlib.Path, folder: pathlib.Path
 ) -> None:
     recipe = RECIPES[program]
-    environment = _build_environment(folder)
     folder.mkdir(parents=True, exist_ok=True)
     log_path = folder / f"{program}.log"
     async with progress.open_step(f"building {program}") as step:
         with cache.open_new_file(path) as temporary:
-            argv = [
-                *("nice", "-n", str(NICENESS)),
-                *(
-                    str(go),
-                    "build",
-                    "-v",
-                    "-mod=readonly",
-                    "-modcacherw",
-                    "-buildvcs=false",
-                    "-trimpath",
-                ),
-                *("-ldflags", recipe.linker_flags, "-o", str(temporary), recipe.package),
-            ]
-            module = MODULES_FOLDER / recipe.module
-            status = await _run_counted(argv, module, environment, log_path, step)
-            if status != 0:
-                raise errors.CommandFailed(argv, status, log_path)
+            argv = _build_arguments(go, recipe, temporary)
+            for _ in range(TRIES):
+                status = await _run_counted(argv, recipe.module, folder, log_path, step)
+                if status == 0:
+                    return
+            raise errors.CommandFailed(argv, status, log_path)
+
+
+def _build_arguments(go: pathlib.Path, recipe: Recipe, target: pathlib.Path) -> list[str]:
+    switches = ["-v", "-trimpath", "-mod=readonly", "-modcacherw", "-buildvcs=false"]
+    flags = ["-ldflags", recipe.linker_flags, "-o", str(target)]
+    return ["nice", "-n", str(NICENESS), str(go), "build", *switches, *flags, recipe.package]
 
 
 def _build_environment(folder: pathlib.Path) -> dict[str, str]:
@@ -174,8 +170,8 @@ def _build_environment(folder: pathlib.Path) -> dict[str, str]:
 
 async def _run_counted(
     argv: list[str],
-    module: pathlib.Path,
-    environment: Mapping[str, str],
+    module: str,
+    folder: pathlib.Path,
     log_path: pathlib.Path,
     step: progress.Step,
 ) -> int:
@@ -183,8 +179,8 @@ async def _run_counted(
     fetched = compiled = 0
     process = await asyncio.create_subprocess_exec(
         *argv,
-        cwd=module,
-        env=environment,
+        cwd=MODULES_FOLDER / module,
+        env=_build_environment(folder),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
