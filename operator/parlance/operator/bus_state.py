@@ -31,34 +31,51 @@ class BusState:
         """Called when the stream is another one than before, and when it is first seen."""
         self._created: str | None = None
         self._last_created = ""
+        self._looks = 0
+        self._up = asyncio.Event()
 
     @property
     def created(self) -> str | None:
         """Creation time of JOBS; None while the bus is away."""
         return self._created if self._bus.is_connected else None
 
+    @property
+    def silence_seconds(self) -> float:
+        """Since the last answer."""
+        return self._freshness.bus_silence_seconds()
+
     def mark_down(self) -> None:
         """Somebody got no answer: nobody else needs to try until the next look."""
         self._created = None
+        self._up.clear()
+
+    async def wait_until_up(self, timeout_seconds: float) -> bool:
+        """Whether the bus answers, as soon as it does."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._up.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def follow(self) -> None:
         """Runs until cancelled."""
-        looks = 0
         while True:
             if not self._bus.is_connected:
-                self._created = None
-            elif self._created is None or looks % _ASK_EVERY == 0:
+                self.mark_down()
+            elif self._created is None or self._looks % _ASK_EVERY == 0:
                 await self._ask()
-            looks += 1
+            self._looks += 1
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _ask(self) -> None:
         try:
             created = await self._bus.jobs_created()
         except BusUnavailable:
-            self._created = None
+            self.mark_down()
             return
         self._freshness.note_bus()
+        self._up.set()
         was, self._created, self._last_created = self._last_created, created, created
         if was != created:
             _log.info("bus found", stream_created=created, before=was)

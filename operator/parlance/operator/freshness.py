@@ -49,6 +49,9 @@ class Freshness:
     def note_bus(self) -> None:
         self._bus_heard = self._clock.monotonic()
 
+    def bus_silence_seconds(self) -> float:
+        return self._clock.monotonic() - self._bus_heard
+
     def watch_lag_seconds(self) -> float:
         now = self._clock.monotonic()
         return max((now - since for _, since in self._debts.values()), default=0.0)
@@ -62,7 +65,7 @@ class Freshness:
             problems["watch"] = f"owes a change for {lag:.0f} s"
         if (age := now - self._ticked) > _LATE_TICKS * settings.tick_seconds:
             problems["ticker"] = f"last tick {age:.0f} s ago"
-        if (age := now - self._bus_heard) > settings.max_bus_silence_seconds:
+        if (age := self.bus_silence_seconds()) > settings.max_bus_silence_seconds:
             problems["bus"] = f"last answer {age:.0f} s ago"
         return problems
 

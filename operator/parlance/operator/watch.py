@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import kopf
 import structlog
@@ -58,8 +58,8 @@ def build_registry(watcher: Watcher, settings: KubeSettings) -> kopf.OperatorReg
     registry = kopf.OperatorRegistry()
 
     @kopf.on.event(meta.GROUP, meta.VERSION, calljob.PLURAL, registry=registry)
-    async def note(type: str | None, event: dict[str, Any], **_: Any) -> None:
-        watcher.take_in(type, event["object"])
+    async def note(event: kopf.RawEvent, **_: Any) -> None:
+        watcher.take_in(event["type"], cast(Manifest, event["object"]))
 
     @kopf.on.login(registry=registry)
     async def log_in(**_: Any) -> kopf.ConnectionInfo:

@@ -32,6 +32,7 @@ _log = structlog.get_logger(__name__)
 _PUBLISH_DEADLINE_SECONDS = 8.0
 """A reconcile that cannot publish comes back later; it must not hold its slot for long."""
 _CRD_POLL_SECONDS = 1.0
+_BUS_WAIT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,9 @@ async def _serve(
     loading = loops.start("load", parts.resync.load())
     stopping = asyncio.create_task(process.stopping.wait())
     await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
-    if loading.done():
+    # Most often the bus is there a moment later; without it nothing could be dispatched anyway.
+    await parts.bus_state.wait_until_up(_BUS_WAIT_SECONDS)
+    if loading.done() and not process.stopping.is_set():
         loops.start("follower", parts.follower.follow())
         loops.start("progress", parts.progress.publish_forever())
         loops.start("ticker", parts.ticker.tick_forever())

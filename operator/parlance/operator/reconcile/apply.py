@@ -59,9 +59,14 @@ class Applier:
         """Raises Stale, BusUnavailable, KubeUnavailable, KubeRejected."""
         if plan.adds_finalizer:
             await self._patch(target, patches.build_adoption_patch(target.job))
+        # Known before the dispatch: if the bus is rebuilt in between, the next plan sees it.
+        stream_created = self._bus_state.created or ""
         stored = await self._take_steps(target.job, plan.steps)
         if plan.status is not None:
-            await self._write_status(target, _locate(plan.status, stored))
+            status = plan.status
+            if stored is not None:
+                status = _locate(status, stored.sequence, stream_created)
+            await self._write_status(target, status)
         if plan.deferred:
             self._deferred.append((target.job, plan.deferred))
         if plan.releases:
@@ -153,11 +158,9 @@ class Applier:
             self._cache.note(manifest)
 
 
-def _locate(status: CallJobStatus, stored: StoredJob | None) -> CallJobStatus:
-    if stored is None:
-        return status
+def _locate(status: CallJobStatus, sequence: int, stream_created: str) -> CallJobStatus:
     dispatch = (status.dispatch or Dispatch()).model_copy(
-        update={"sequence": stored.sequence, "stream_created": stored.stream_created}
+        update={"sequence": sequence, "stream_created": stream_created}
     )
     return status.model_copy(update={"dispatch": dispatch})
 

@@ -21,6 +21,9 @@ from parlance.runtime.errors import BusUnavailable, KubeRejected, KubeUnavailabl
 
 _log = structlog.get_logger(__name__)
 
+_OUTAGE_SECONDS = 10.0
+"""How long the bus must be away before jobs say so; a restart of NATS takes about three."""
+
 
 class Reconciler:
     """Several of its loops run at once; the queue keeps them off the same key."""
@@ -146,6 +149,8 @@ class Reconciler:
         if live.job.metadata.deletion_timestamp is not None:
             self._queue.add_later(key, 1.0)
             return
+        if self._bus_state.silence_seconds < _OUTAGE_SECONDS:
+            return  # not worth a write to every job
         try:
             outage = transitions.explain_outage(live.job, now=self._now())
             await self._applier.apply(Target(key, live.job, live.version), outage)
