@@ -1,19 +1,38 @@
-"""Real NATS and Postgres for the HTTP side of the API."""
+"""Real NATS and Postgres for the HTTP side of the API, and the API itself behind a real socket."""
 
+import asyncio
 import contextlib
+import json
 import pathlib
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import asyncpg
+import httpx
 import pytest
+import pytest_asyncio
+from parlance.api import asgi
+from parlance.api.db import migrate
 from parlance.api.domain.events import hub as hub_module
 from parlance.api.domain.events.hub import Hub
+from parlance.api.settings import (
+    DatabaseSettings,
+    HttpSettings,
+    RecorderSettings,
+    Settings,
+)
 from parlance.runtime import bus as bus_package
 from parlance.runtime.bus import Bus
-from parlance.runtime.settings import BusSettings
+from parlance.runtime.process import Process
+from parlance.runtime.settings import BusSettings, KubeSettings, StoreSettings, TelemetrySettings
+from pydantic import SecretStr
 
-from devstack import nats_server
+from devstack import nats_server, postgres
+from tests.integration.api_web import support
+from tests.integration.api_web.support import Account, Api
 
 OpenHub = Callable[[], Awaitable[Hub]]
+TEMPLATE = "template_parlance"
 
 
 @pytest.fixture
@@ -44,3 +63,86 @@ async def open_hub(nats: nats_server.NatsServer) -> AsyncIterator[OpenHub]:
             return hub
 
         yield open_one
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def database_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[postgres.Postgres]:
+    folder = tmp_path_factory.mktemp("postgres")
+    async with postgres.open_postgres(folder, is_durable=False) as opened:
+        owner, app = _format_urls(opened, TEMPLATE)
+        await migrate.upgrade(owner, app)
+        yield opened
+
+
+@pytest.fixture
+async def settings(
+    database_server: postgres.Postgres, nats: nats_server.NatsServer, tmp_path: pathlib.Path
+) -> Settings:
+    """An own database, bus and store; no cluster at all."""
+    name = f"test_{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(database_server.admin_dsn)
+    try:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    finally:
+        await connection.close()
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps(support.DEAD_KUBECONFIG))
+    return Settings(
+        database=DatabaseSettings(
+            database_url=SecretStr(_format_urls(database_server, name)[1]),
+            database_pool_timeout_seconds=2.0,
+        ),
+        http=HttpSettings(http_host="127.0.0.1", http_port=0, drain_seconds=5.0),
+        recorder=RecorderSettings(),
+        bus=BusSettings(nats_url=nats.url),
+        store=StoreSettings(store_url=f"file://{tmp_path / 'objects'}"),
+        kube=KubeSettings(KUBECONFIG=kubeconfig),
+        telemetry=TelemetrySettings(),
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_api(settings: Settings) -> AsyncIterator[Api]:
+    """The API on a free port, in this event loop."""
+    process = Process()
+    started: asyncio.Future[asgi.Listening] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(asgi.run(settings, process, on_listening=started.set_result))
+    await asyncio.wait((running, started), return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        running.result()
+    listening = await started
+    try:
+        yield Api(
+            url=f"http://{listening.host}:{listening.port}",
+            settings=settings,
+            parts=listening.parts,
+            process=process,
+            objects=pathlib.Path(settings.store.store_url.removeprefix("file://")),
+        )
+    finally:
+        process.stop()
+        await running
+
+
+@pytest.fixture
+async def api(settings: Settings) -> AsyncIterator[Api]:
+    async with open_api(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def acme(api: Api) -> Account:
+    return await support.add_account(api.database, "acme")
+
+
+@pytest.fixture
+async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=api.url, timeout=30, trust_env=False) as opened:
+        yield opened
+
+
+def _format_urls(server: postgres.Postgres, name: str) -> tuple[str, str]:
+    owner = server.format_dsn(server.admin_user, server.admin_password, name)
+    return owner, server.format_dsn("parlance_app", "app-secret", name)

@@ -19,8 +19,7 @@ from parlance.contracts.ids import CallId, CompanySlug
 from parlance.runtime.bus import Bus
 
 from devstack import nats_server, waiting
-
-from .conftest import OpenHub
+from tests.integration.api_web.conftest import OpenHub
 
 ACME = CompanySlug("acme")
 

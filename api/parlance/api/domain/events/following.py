@@ -22,6 +22,7 @@ PING_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 1.0
 """An old call whose events were trimmed is told to be over after this time, not after a ping."""
 LIVE_WAIT_SECONDS = 3.0
+_NO_ID = 1 << 62
 RESYNC = "resync"
 SNAPSHOT = "snapshot"
 
@@ -47,6 +48,14 @@ class Position:
     """False: its id means nothing here (too old, or of another incarnation)."""
     is_finished: bool = False
     """It has seen the terminal event already."""
+
+
+def parse_last_id(header: str | None, from_: int | None) -> int | None:
+    """Where the client was. The header wins: an EventSource keeps the `?from=` of its URL for
+    ever. What is no number cannot be an id of ours and counts as one that means nothing."""
+    if not header:
+        return from_
+    return int(header) if header.isascii() and header.isdecimal() and len(header) < 19 else _NO_ID
 
 
 async def find_position(hub: Hub, topic: Topic, last_id: int | None) -> Position:

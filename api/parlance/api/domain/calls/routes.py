@@ -1,0 +1,324 @@
+"""Reading, following and ending calls over HTTP. How they come in is in `upload_routes`."""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from litestar import Controller, Request, Response, delete, get
+from litestar.background_tasks import BackgroundTask
+from litestar.params import FromQuery, PathParameter, QueryParameter
+from litestar.serialization import encode_json
+from parlance.api.auth import Principal, Scope
+from parlance.api.db import tables
+from parlance.api.dependencies import SCOPE_OPTION, BaseUrlIn, PartsIn, PrincipalIn
+from parlance.api.domain.calls import audio, exports, operations, queries, schemas, views, waiting
+from parlance.api.domain.calls.exports import Format
+from parlance.api.domain.calls.queries import CallFilter, FoundCall
+from parlance.api.domain.events import following
+from parlance.api.domain.events.hub import Topic
+from parlance.api.errors import Refused
+from parlance.api.recorder import deletions
+from parlance.api.wiring import Parts
+from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.calls import CallStatus
+from parlance.contracts.ids import CompanySlug
+from parlance.contracts.insights import Insights
+from parlance.contracts.problems import Problem
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
+
+_READ = {SCOPE_OPTION: Scope.CALLS_READ}
+_WRITE = {SCOPE_OPTION: Scope.CALLS_WRITE}
+_NOT_READY_RETRY_SECONDS = 2
+
+CallId = Annotated[str, PathParameter(description="Id of the call.")]
+Text = Annotated[str | None, QueryParameter(max_length=256)]
+
+
+class CallsController(Controller):
+    """`/api/calls`."""
+
+    path = "/api/calls"
+    tags = ["Calls"]  # noqa: RUF012 - the framework reads class attributes
+
+    @get(
+        operation_id="listCalls",
+        summary="List calls",
+        opt=_READ,
+        responses=operations.LIST_PROBLEMS,
+    )
+    async def list_calls(
+        self,
+        parts: PartsIn,
+        principal: PrincipalIn,
+        base_url: BaseUrlIn,
+        status: FromQuery[CallStatus | None] = None,
+        agent: FromQuery[uuid.UUID | None] = None,
+        customer: Text = None,
+        worker_id: Text = None,
+        external_id: Text = None,
+        created_after: FromQuery[datetime | None] = None,
+        created_before: FromQuery[datetime | None] = None,
+        updated_since: FromQuery[datetime | None] = None,
+        cursor: Annotated[str | None, QueryParameter(max_length=256)] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=queries.MAX_PAGE)] = 50,
+    ) -> schemas.CallPage:
+        """Newest first; with `updated_since` oldest change first, for keeping a copy up to date."""
+        wanted = CallFilter(
+            status=status,
+            agent=agent,
+            customer=customer,
+            worker_id=worker_id,
+            external_id=external_id,
+            created_after=created_after,
+            created_before=created_before,
+            updated_since=updated_since,
+        )
+        async with parts.database.company_session(principal.company_id) as session:
+            found, next_cursor = await queries.fetch_page(
+                session, principal.company_id, wanted, limit=limit, cursor=cursor
+            )
+        items = [views.build_call(item.call, item.agent, base_url) for item in found]
+        return schemas.CallPage(items, next_cursor)
+
+    @get(
+        "/{call_id:str}",
+        operation_id="getCall",
+        summary="Get a call",
+        opt=_READ,
+        responses=operations.READ_PROBLEMS,
+    )
+    async def get_call(
+        self,
+        request: Request[Any, Any, Any],
+        parts: PartsIn,
+        principal: PrincipalIn,
+        base_url: BaseUrlIn,
+        call_id: CallId,
+        wait: Annotated[
+            int,
+            QueryParameter(
+                ge=0,
+                le=waiting.MAX_WAIT_SECONDS,
+                description="Seconds to wait for the end of the call, or with If-None-Match for "
+                "any change of it.",
+            ),
+        ] = 0,
+    ) -> Response[schemas.Call]:
+        """Everything about a call; `text`, `segments` and `insights` once it is completed."""
+        known = request.headers.get("If-None-Match", "")
+        reader = _CallReader(parts, principal, base_url, queries.parse_id(call_id))
+
+        def is_enough(read: "_ReadCall") -> bool:
+            return read.etag != known if known else read.is_terminal
+
+        read = await waiting.wait_for(
+            reader.fetch, is_enough, parts.hub, reader.topic, wait_seconds=wait
+        )
+        headers = {"ETag": read.etag, "Cache-Control": "private, no-cache"}
+        if known == read.etag:
+            return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
+        return Response(read.body, headers=headers, media_type="application/json")  # type: ignore[arg-type]  # encoded already
+
+    @get(
+        "/{call_id:str}/transcript",
+        operation_id="getTranscript",
+        summary="Get the transcript of a call",
+        opt=_READ,
+        responses=operations.READ_PROBLEMS,
+    )
+    async def get_transcript(
+        self,
+        parts: PartsIn,
+        principal: PrincipalIn,
+        call_id: CallId,
+        format: FromQuery[Format] = Format.JSON,
+    ) -> Response[schemas.Transcript]:
+        """As JSON, plain text, SubRip or WebVTT."""
+        id_ = queries.parse_id(call_id)
+        async with parts.database.company_session(principal.company_id) as session:
+            call = await _fetch_completed(session, principal, id_)
+            segments = await queries.fetch_segments(session, principal.company_id, id_)
+        if format is Format.JSON:
+            return Response(views.build_transcript(call, segments))
+        text = exports.format_transcript([views.build_spoken(row) for row in segments], format)
+        name = f"{id_}.{format}"
+        return Response(
+            text.encode(),  # type: ignore[arg-type]  # one of the text formats
+            media_type=format.media_type,
+            headers={"Content-Disposition": f'inline; filename="{name}"'},
+        )
+
+    @get(
+        "/{call_id:str}/insights",
+        operation_id="getInsights",
+        summary="Get the insights of a call",
+        opt=_READ,
+        responses=operations.READ_PROBLEMS,
+    )
+    async def get_insights(
+        self, parts: PartsIn, principal: PrincipalIn, call_id: CallId
+    ) -> Insights:
+        """Metrics, sentiment, keywords, summary and tracker hits, each with its evidence."""
+        id_ = queries.parse_id(call_id)
+        async with parts.database.company_session(principal.company_id) as session:
+            await _fetch_completed(session, principal, id_)
+            row = await queries.fetch_insights(session, principal.company_id, id_)
+        if row is None:
+            raise Refused(Problem.NOT_FOUND, "The call has no insights.")
+        return Insights.model_validate(row.data)
+
+    @get(
+        "/{call_id:str}/audio",
+        operation_id="getAudio",
+        summary="Get the audio of a call",
+        opt=_READ,
+        responses=operations.READ_PROBLEMS,
+        media_type="application/octet-stream",
+    )
+    async def get_audio(
+        self,
+        request: Request[Any, Any, Any],
+        parts: PartsIn,
+        principal: PrincipalIn,
+        call_id: CallId,
+    ) -> Response[Any]:
+        """The file as it was uploaded; `Range` gives a part of it."""
+        id_ = queries.parse_id(call_id)
+        async with parts.database.company_session(principal.company_id) as session:
+            found = await queries.fetch_call(session, principal.company_id, id_)
+        return await audio.build_response(parts.store, found.call, request.headers.get("Range", ""))
+
+    @get(
+        "/{call_id:str}/events",
+        operation_id="followCall",
+        summary="Follow a call",
+        opt=_READ,
+        responses=operations.READ_PROBLEMS,
+        media_type="text/event-stream",
+    )
+    async def follow_call(
+        self,
+        request: Request[Any, Any, Any],
+        parts: PartsIn,
+        principal: PrincipalIn,
+        base_url: BaseUrlIn,
+        call_id: CallId,
+        from_: Annotated[int | None, QueryParameter(name="from", ge=0)] = None,
+    ) -> Response[Any]:
+        """Server-sent events: a snapshot, then each segment as it is transcribed, until the end.
+
+        `Last-Event-ID` or `?from=` resumes on any replica; `?from=0` gives all events.
+        """
+        reader = _CallReader(parts, principal, base_url, queries.parse_id(call_id))
+        await reader.fetch_row()  # 404 before the stream begins
+        last_id = following.parse_last_id(request.headers.get("Last-Event-ID"), from_)
+        position = await following.find_position(parts.hub, reader.topic, last_id)
+        if position.is_finished:
+            return Response(None, status_code=204)  # tells an EventSource not to come back
+        return following.build_response(following.follow(parts.hub, reader.topic, position, reader))
+
+    @delete(
+        "/{call_id:str}",
+        operation_id="deleteCall",
+        summary="Delete a call",
+        opt=_WRITE,
+        responses=operations.READ_PROBLEMS,
+        status_code=204,
+    )
+    async def delete_call(
+        self, parts: PartsIn, principal: PrincipalIn, call_id: CallId
+    ) -> Response[None]:
+        """Everything of it: row, transcript, audio, events and the job in the cluster."""
+        id_ = queries.parse_id(call_id)
+        async with parts.database.company_session(principal.company_id) as session:
+            was_there = await deletions.mark(
+                session, principal.company_id, id_, actor=f"key:{principal.key_id}"
+            )
+            if not was_there and not await deletions.is_deleted(session, principal.company_id, id_):
+                raise Refused(Problem.NOT_FOUND)
+        erase = BackgroundTask(parts.eraser.erase_call, principal.company_id, id_)
+        return Response(None, status_code=204, background=erase)
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadCall:
+    """The call object as it goes out."""
+
+    body: bytes
+    etag: str
+    is_terminal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _CallReader:
+    """One call as its readers, long polls and streams see it."""
+
+    parts: Parts
+    principal: Principal
+    base_url: str
+    call_id: uuid.UUID
+
+    @property
+    def topic(self) -> Topic:
+        return Topic(CompanySlug(self.principal.company_slug), id=str(self.call_id))
+
+    async def fetch_row(self) -> FoundCall:
+        company_id = self.principal.company_id
+        async with self.parts.database.company_session(company_id) as session:
+            return await queries.fetch_call(session, company_id, self.call_id)
+
+    async def fetch(self) -> _ReadCall:
+        company_id = self.principal.company_id
+        async with self.parts.database.company_session(company_id) as session:
+            found = await queries.fetch_call(session, company_id, self.call_id)
+            segments = insights = None
+            if found.call.status is CallStatus.COMPLETED:
+                segments = await queries.fetch_segments(session, company_id, self.call_id)
+                insights = await queries.fetch_insights(session, company_id, self.call_id)
+        call = views.build_call(
+            found.call,
+            found.agent,
+            self.base_url,
+            segments=segments,
+            insights=insights,
+            is_full=True,
+        )
+        body = encode_json(call, _encode)
+        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        return _ReadCall(body, etag, found.call.status.is_terminal)
+
+    async def fetch_snapshot(self) -> bytes | None:
+        """For the event stream, whose events carry the segments."""
+        try:
+            found = await self.fetch_row()
+        except Refused:
+            return None
+        return encode_json(views.build_call(found.call, found.agent, self.base_url), _encode)
+
+    async def fetch_terminal(self) -> Envelope | None:
+        try:
+            found = await self.fetch_row()
+        except Refused:
+            return None
+        return views.build_terminal(found.call, CompanySlug(self.principal.company_slug))
+
+
+async def _fetch_completed(
+    session: AsyncSession, principal: Principal, call_id: uuid.UUID
+) -> tables.Call:
+    """Raises Refused: 409 while there is no result yet, 404 when there will be none."""
+    call = (await queries.fetch_call(session, principal.company_id, call_id)).call
+    if call.status is CallStatus.COMPLETED:
+        return call
+    if call.status.is_terminal:
+        raise Refused(Problem.NOT_FOUND, f"The call is {call.status}; it has no result.")
+    raise Refused(Problem.NOT_READY, headers={"Retry-After": str(_NOT_READY_RETRY_SECONDS)})
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(type(value).__name__)

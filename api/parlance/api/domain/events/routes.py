@@ -1,0 +1,32 @@
+"""`GET /api/events`: everything that happens in a company, as server-sent events."""
+
+from typing import Annotated, Any
+
+from litestar import Request, Response, get
+from litestar.params import QueryParameter
+from parlance.api.auth import Scope
+from parlance.api.dependencies import SCOPE_OPTION, PartsIn, PrincipalIn
+from parlance.api.domain.events import following
+from parlance.api.domain.events.hub import Topic
+from parlance.contracts.ids import CompanySlug
+
+
+@get(
+    "/api/events",
+    operation_id="followCompany",
+    summary="Follow all calls of the company",
+    tags=["Events"],
+    opt={SCOPE_OPTION: Scope.CALLS_READ},
+    media_type="text/event-stream",
+)
+async def follow_company(
+    request: Request[Any, Any, Any],
+    parts: PartsIn,
+    principal: PrincipalIn,
+    from_: Annotated[int | None, QueryParameter(name="from", ge=0)] = None,
+) -> Response[Any]:
+    """Events from now on; `Last-Event-ID` or `?from=` goes on where a client was."""
+    topic = Topic(CompanySlug(principal.company_slug))
+    last_id = following.parse_last_id(request.headers.get("Last-Event-ID"), from_)
+    position = await following.find_position(parts.hub, topic, last_id)
+    return following.build_response(following.follow(parts.hub, topic, position))

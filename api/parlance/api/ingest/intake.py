@@ -1,0 +1,165 @@
+"""From a stream of bytes to an object in the store that is known to be audio.
+
+The same for an upload and for a fetched address: the first bytes decide what it is, the rest goes
+straight into the store while it is hashed and counted, then a sandboxed child probes it. Called by
+`domain.calls.accepting`.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+
+from parlance.api.errors import FieldError, Refused
+from parlance.api.ingest import body, multipart
+from parlance.contracts.problems import Problem
+from parlance.media import probe, sniff
+from parlance.media.errors import MediaError
+from parlance.media.limits import MediaLimits
+from parlance.media.sniff import Container
+from parlance.runtime.errors import RuntimeFault
+from parlance.runtime.store import Store
+from prometheus_client import Counter, Gauge
+
+_BYTES = Counter("parlance_intake_bytes", "Audio bytes taken in.")
+_RUNNING = Gauge("parlance_intake_running", "Uploads and downloads being taken in.")
+_REFUSED = Counter("parlance_intake_refused", "Audio refused, by problem code.", ["code"])
+
+BLOCK_BYTES = 1 << 20
+PROBE_SECONDS = 20.0
+_BUSY_RETRY_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TakenAudio:
+    """An object in the store that starts like audio."""
+
+    key: str
+    container: Container
+    size_bytes: int
+    sha256: str
+
+
+class StoredSource:
+    """An object of the store as the sandboxed decoder reads it."""
+
+    def __init__(self, store: Store, key: str, size_bytes: int) -> None:
+        self._store = store
+        self._key = key
+        self._size_bytes = size_bytes
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size_bytes
+
+    async def read(self, offset: int, length: int) -> bytes:
+        return await self._store.read_range(self._key, offset, length)
+
+
+class Intake:
+    """Takes audio in; one per process."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        max_bytes: int,
+        max_running: int,
+        limits: MediaLimits | None = None,
+    ) -> None:
+        self._store = store
+        self._max_running = max_running
+        self._running = 0
+        self._limits = limits or MediaLimits()
+        self.max_bytes = max_bytes
+
+    @contextlib.contextmanager
+    def claim_place(self) -> Iterator[None]:
+        """One of the places for uploads. Raises Refused (503) when all are taken: a queue here
+        would only hold connections open."""
+        if self._running >= self._max_running:
+            raise Refused(
+                Problem.UNAVAILABLE,
+                "Too many uploads at once; try again in a moment.",
+                headers={"Retry-After": str(_BUSY_RETRY_SECONDS)},
+            )
+        self._running += 1
+        _RUNNING.inc()
+        try:
+            yield
+        finally:
+            self._running -= 1
+            _RUNNING.dec()
+
+    async def take(
+        self,
+        chunks: AsyncIterator[bytes],
+        format_key: Callable[[Container], str],
+        field: str = "call",
+    ) -> TakenAudio:
+        """Store the stream. Raises Refused (blaming `field`) for what is not audio or too large,
+        StoreUnavailable, and whatever the stream raises; then nothing is left in the store."""
+        async with contextlib.aclosing(body.gather(chunks, BLOCK_BYTES)) as blocks:
+            first = await anext(blocks, b"")
+            container = identify(first[: sniff.HEAD_BYTES], field)
+            key = format_key(container)
+            stored = await self._store.put_stream(key, self._count(first, blocks))
+        assert stored.sha256 is not None
+        _BYTES.inc(stored.size_bytes)
+        return TakenAudio(key, container, stored.size_bytes, stored.sha256)
+
+    async def examine(self, audio: TakenAudio, field: str = "call") -> probe.ProbedMedia:
+        """Decode a little of it, away from everything. Raises Refused."""
+        source = StoredSource(self._store, audio.key, audio.size_bytes)
+        try:
+            return await probe.probe(source, audio.container, self._limits, PROBE_SECONDS)
+        except MediaError as exc:
+            raise _refuse_media(exc, field) from exc
+
+    async def move(self, audio: TakenAudio, key: str) -> TakenAudio:
+        await self._store.rename(audio.key, key)
+        return TakenAudio(key, audio.container, audio.size_bytes, audio.sha256)
+
+    async def drop(self, key: str) -> None:
+        """Remove what is not wanted, also while this task is being cancelled. What cannot be
+        removed now is found by the janitor."""
+        with contextlib.suppress(RuntimeFault):
+            await asyncio.shield(asyncio.ensure_future(self._store.delete(key)))
+
+    async def _count(
+        self, first: bytes, blocks: AsyncIterator[bytes]
+    ) -> AsyncGenerator[bytes, None]:
+        size_bytes = len(first)
+        self._check(size_bytes)
+        yield first
+        async for block in blocks:
+            size_bytes += len(block)
+            self._check(size_bytes)
+            yield block
+
+    def _check(self, size_bytes: int) -> None:
+        if size_bytes > self.max_bytes:
+            raise multipart.refuse_body(self.max_bytes)
+
+
+def identify(head: bytes, field: str) -> Container:
+    """What the file is, by its first bytes. Raises Refused."""
+    if not head:
+        raise _refuse(Problem.EMPTY_FILE, "The file is empty.", field)
+    container = sniff.sniff(head)
+    if container is None:
+        what = sniff.describe(head)
+        detail = f"The file is {what}." if what else "The file is of no audio format we know."
+        raise _refuse(Problem.UNSUPPORTED_MEDIA, detail, field)
+    return container
+
+
+def _refuse_media(exc: MediaError, field: str) -> Refused:
+    if exc.retryable:
+        return Refused(Problem.UNAVAILABLE, headers={"Retry-After": str(_BUSY_RETRY_SECONDS)})
+    return _refuse(exc.problem, exc.detail, field)
+
+
+def _refuse(problem: Problem, detail: str, field: str) -> Refused:
+    _REFUSED.labels(problem.code).inc()
+    return Refused(problem, detail, errors=[FieldError(f"/{field}", problem.code, problem.title)])
