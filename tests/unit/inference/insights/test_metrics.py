@@ -1,9 +1,13 @@
 """Every metric against numbers worked out by hand, and what must hold for any call."""
 
+import itertools
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from parlance.contracts.insights import CallMetrics, SpeakerMetrics
 from parlance.inference.insights import metrics, sentences, turns
+from parlance.inference.insights.call import Utterance
 
 from tests.unit.inference.insights import calls
 from tests.unit.inference.insights.calls import Times, utterance
@@ -13,9 +17,7 @@ A = [(1, 5), (5.5, 9), (20, 30), (45, 52)]
 B = [(10, 14), (24, 24.6), (29.5, 38)]
 
 
-def measure(
-    *voice: Times, duration: float = 60.0, said: tuple[calls.Utterance, ...] = ()
-) -> CallMetrics:
+def measure(*voice: Times, duration: float = 60.0, said: tuple[Utterance, ...] = ()) -> CallMetrics:
     built = calls.build_call(*said, voice=voice, duration=duration)
     return metrics.measure_call(built, sentences.find_sentences(built))
 
@@ -28,7 +30,7 @@ def pair(measured: CallMetrics) -> tuple[SpeakerMetrics, SpeakerMetrics]:
 def test_talk_is_the_voice_of_each_speaker() -> None:
     measured = measure(A, B)
 
-    # A: 4 + 3.5 + 10 + 7; B: 4 + 0.6 + 8.5
+    # A talks 4 + 3.5 + 10 + 7 s, B 4 + 0.6 + 8.5 s.
     assert [s.talk_seconds for s in measured.speakers] == [24.5, 13.1]
     assert measured.talk_seconds == 37.6
 
@@ -238,10 +240,7 @@ def test_for_any_call_the_parts_add_up(voice: list[Times], duration_ms: int) -> 
     assert ms(measured.duration_seconds) == built.duration_ms >= duration_ms
     assert sum(ms(s.talk_seconds) for s in measured.speakers) == talk
     assert 0 <= measured.silence_ratio <= 1
-    assert (
-        sum(s.talk_ratio for s in measured.speakers) == (0 if not talk else 1)
-        or abs(sum(s.talk_ratio for s in measured.speakers) - 1) < 1e-9
-    )
+    assert sum(s.talk_ratio for s in measured.speakers) == pytest.approx(1 if talk else 0)
     for speaker in measured.speakers:
         assert ms(speaker.talk_seconds) + ms(speaker.listen_seconds) == talk - overlap
         assert 0 <= ms(speaker.longest_monologue_seconds) <= built.duration_ms
@@ -261,7 +260,7 @@ def test_for_any_call_turns_are_in_order_and_hold_all_talk_but_backchannels(
     assert list(floor.turns) == sorted(floor.turns)
     for number, track in enumerate(built.tracks):
         own = [turn for turn in floor.turns if turn.track == number]
-        assert all(a.end < b.start for a, b in zip(own, own[1:], strict=False))
+        assert all(a.end < b.start for a, b in itertools.pairwise(own))
         outside = [
             span
             for span in track.spans

@@ -1,12 +1,13 @@
 """Sentences across segments."""
 
 from parlance.inference.insights import sentences
+from parlance.inference.insights.call import Utterance
 
 from tests.unit.inference.insights import calls
 from tests.unit.inference.insights.calls import utterance
 
 
-def found(*utterances: calls.Utterance) -> list[tuple[str, str, float, float]]:
+def found(*utterances: Utterance) -> list[tuple[str, str, float, float]]:
     built = calls.build_call(*utterances)
     return [(s.speaker, s.text, s.start, s.end) for s in sentences.find_sentences(built)]
 

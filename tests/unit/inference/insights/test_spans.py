@@ -1,5 +1,7 @@
 """Span arithmetic."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 from parlance.inference.insights import spans
@@ -33,7 +35,7 @@ def test_merging_covers_the_same_time(messy: list[spans.Span]) -> None:
 
     assert covered(merged) == covered(messy)
     assert spans.measure(merged) == len(covered(messy))
-    assert all(a[1] < b[0] for a, b in zip(merged, merged[1:], strict=False))
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(merged))
 
 
 @given(MESSY, MESSY)
