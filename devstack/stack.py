@@ -150,7 +150,7 @@ def _build_environment(
         "PARLANCE_NATS_URL": nats.url,
         "PARLANCE_STORE_URL": f"file://{folder / 'objects'}",
         "PARLANCE_NAMESPACE": NAMESPACE,
-        "PARLANCE_TRITON_URL": model.grpc_address,
+        "PARLANCE_TRITON_URL": model.grpc_url,
         "PARLANCE_METRICS_HOST": ports.LOOPBACK,
         "KUBECONFIG": str(cluster.kubeconfig),
     }
