@@ -123,7 +123,7 @@ class Rig:
         )
 
     async def wait_for(
-        self, call_id: CallId, type_: EventType, timeout_seconds: float = 60.0, count: int = 1
+        self, call_id: CallId, type_: EventType, timeout_seconds: float = 100.0, count: int = 1
     ) -> None:
         await waiting.wait_until(
             lambda: len(self.events.of(call_id, type_)) >= count,

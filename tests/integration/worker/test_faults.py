@@ -15,6 +15,8 @@ from parlance.contracts.ids import CallId
 from devstack import nats_server, testdata, triton
 from tests.integration.worker.conftest import Rig
 
+pytestmark = pytest.mark.timeout(400)
+
 CALL_SECONDS = 300.0
 _NARROW = {"PARLANCE_WORKER_WINDOWS_PER_CALL": "2"}
 """Few windows on their way: there is a middle to kill things in."""
@@ -45,7 +47,6 @@ def _assert_same_words(transcript: Transcript, undisturbed: Transcript) -> None:
     assert abs(len(ours) - len(theirs)) <= 0.03 * len(theirs)
 
 
-@pytest.mark.slow
 async def test_a_killed_worker_is_followed_by_one_that_goes_on_where_it_was(rig: Rig) -> None:
     undisturbed = await _transcribe_undisturbed(rig)
     async with rig.worker("first", **_NARROW) as first:
@@ -64,13 +65,14 @@ async def test_a_killed_worker_is_followed_by_one_that_goes_on_where_it_was(rig:
 
 
 async def test_a_worker_that_is_told_to_stop_hands_its_call_over_at_once(rig: Rig) -> None:
-    async with rig.worker("second"), rig.worker("first") as first:
-        # Both may take it; the one that did is stopped.
+    async with rig.worker("first", PARLANCE_WORKER_DRAIN_SECONDS="0", **_NARROW) as first:
         call_id = await _submit_long_call(rig)
-        await rig.wait_for(call_id, EventType.SEGMENT, count=1)
-        del first
-    await rig.wait_for(call_id, EventType.RETRYING)
-    async with rig.worker("third", PARLANCE_WORKER_DRAIN_SECONDS="0"):
+        await rig.wait_for(call_id, EventType.SEGMENT, count=2)
+        await first.process.stop()
+    await rig.wait_for(call_id, EventType.RETRYING, timeout_seconds=5)
+    async with rig.worker("second"):
+        # Long before the ack wait of 30 s is over.
+        await rig.wait_for(call_id, EventType.STARTED, count=2, timeout_seconds=10)
         await rig.wait_for(call_id, EventType.ANALYZED)
 
     _assert_every_window_once(rig, call_id)

@@ -66,5 +66,5 @@ class ArtefactStore:
 
 
 def _serialize(value: Value) -> tuple[bytes, str]:
-    data = value.model_dump_json(exclude_none=True).encode()
+    data = value.model_dump_json().encode()
     return data, hashlib.sha256(data).hexdigest()
