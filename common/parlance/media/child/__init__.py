@@ -8,6 +8,7 @@ and little of the standard library: no pydantic, no contracts, no asyncio.
     remote    the file, read through the socket
     opening   forced demuxer, choice of the stream, codecs that are allowed
     reading   packets to frames, counting what is corrupt
+    headers   what the file says about its length, as far as it can be believed
     measuring job `probe`
     decoding  job `decode`
 """

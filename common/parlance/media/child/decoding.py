@@ -13,7 +13,7 @@ import av
 import av.error
 import av.filter
 from parlance.media import wire
-from parlance.media.child import opening, reading
+from parlance.media.child import headers, opening, reading
 from parlance.media.child.refusal import Refusal
 from parlance.media.child.remote import RemoteFile
 
@@ -43,14 +43,16 @@ def run(channel: Any, file: RemoteFile, job: dict[str, Any], protections: list[s
     for frame in _read_frames(reader, job["limits"]):
         output.write(frame)
     output.finish()
-    _check_total(output.seconds, reader, job["limits"])
+    header = headers.Header(container, stream, reader, file, job["demuxer"])
+    is_cut = reader.is_cut or reader.corrupt_packets > 0 or header.says_more_than(output.seconds)
+    _check_total(output.seconds, is_cut, job["limits"])
     channel.send_message(
         {
             "kind": "end",
             "frames": output.sent_frames,
             "packets": reader.packets,
             "corrupt_packets": reader.corrupt_packets,
-            "truncated": reader.is_cut or reader.corrupt_packets > 0 or output.is_short,
+            "truncated": is_cut,
         }
     )
 
@@ -65,9 +67,8 @@ def _read_frames(reader: reading.Reader, limits: dict[str, Any]) -> Iterator[Any
         yield from reader.flush()
 
 
-def _check_total(seconds: float, reader: reading.Reader, limits: dict[str, Any]) -> None:
-    is_broken = reader.is_cut or reader.corrupt_packets > 0
-    if seconds < _CHECKED_SECONDS and is_broken:
+def _check_total(seconds: float, is_cut: bool, limits: dict[str, Any]) -> None:
+    if seconds < _CHECKED_SECONDS and is_cut:
         raise Refusal("undecodable_audio", f"only {seconds:.3f} s of it decode")
     if seconds < limits["min_seconds"]:
         raise Refusal("audio_too_short", f"{seconds:.3f} s; at least {limits['min_seconds']} s")
@@ -95,15 +96,6 @@ class _Output:
     @property
     def seconds(self) -> float:
         return self.sent_frames / wire.SAMPLE_RATE_HZ
-
-    @property
-    def is_short(self) -> bool:
-        """Whether the stream ended well before its header's duration."""
-        stream = self._stream
-        if self._job["demuxer"] == "mp3" or stream.duration is None or not stream.time_base:
-            return False  # an MP3's header is too often only a guess
-        header_seconds = float(stream.duration * stream.time_base)
-        return self.seconds < header_seconds - max(1.0, 0.02 * header_seconds)
 
     def write(self, frame: Any) -> None:
         if self._resampler is None or not self._resampler.fits(frame):

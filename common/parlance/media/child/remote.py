@@ -23,7 +23,7 @@ class RemoteFile:
 
     def __init__(self, channel: "Channel", size_bytes: int, max_read_bytes: int) -> None:
         self._channel = channel
-        self._size_bytes = size_bytes
+        self.size_bytes = size_bytes
         self._bytes_left = max_read_bytes
         self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
@@ -32,7 +32,7 @@ class RemoteFile:
         self._in_order = 0
 
     def read(self, length: int) -> bytes:
-        if self._position >= self._size_bytes or length <= 0:
+        if self._position >= self.size_bytes or length <= 0:
             return b""
         index, start = divmod(self._position, wire.READ_BLOCK_BYTES)
         data = self._block(index)[start : start + length]
@@ -40,7 +40,7 @@ class RemoteFile:
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        base = (0, self._position, self._size_bytes)[whence]
+        base = (0, self._position, self.size_bytes)[whence]
         self._position = max(0, base + offset)
         return self._position
 
@@ -75,7 +75,7 @@ class RemoteFile:
 
     def _ask(self, index: int) -> None:
         offset = index * wire.READ_BLOCK_BYTES
-        length = min(wire.READ_BLOCK_BYTES, self._size_bytes - offset)
+        length = min(wire.READ_BLOCK_BYTES, self.size_bytes - offset)
         if length <= 0:
             return
         self._bytes_left -= length

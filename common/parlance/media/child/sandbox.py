@@ -81,7 +81,9 @@ def confine(job: dict[str, Any]) -> None:
     limits = job["limits"]
     cpu_seconds = limits[f"{job['mode']}_cpu_seconds"]
     _limit(resource.RLIMIT_AS, limits["address_space_bytes"])
-    _limit(resource.RLIMIT_CPU, cpu_seconds)
+    # At the soft limit comes SIGXCPU, which tells a costly file from a kill by the machine; at the
+    # hard one comes SIGKILL.
+    _limit(resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 1)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, 64)
@@ -103,11 +105,13 @@ def lock(job: dict[str, Any]) -> list[str]:
     return protections
 
 
-def _limit(kind: int, value: int) -> None:
+def _limit(kind: int, soft: int, hard: int | None = None) -> None:
     """Lower a limit; a hard limit that is lower already stays."""
-    _, hard = resource.getrlimit(kind)
-    ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(kind, (ceiling, ceiling))
+    _, ceiling = resource.getrlimit(kind)
+    hard = soft if hard is None else hard
+    if ceiling != resource.RLIM_INFINITY:
+        hard = min(hard, ceiling)
+    resource.setrlimit(kind, (min(soft, hard), hard))
 
 
 class _Program(ctypes.Structure):
