@@ -23,6 +23,14 @@ class FrontEndOptions:
     speech: SpeechOptions = dataclasses.field(default_factory=SpeechOptions)
     packer: PackerOptions = dataclasses.field(default_factory=PackerOptions)
 
+    def __post_init__(self) -> None:
+        # A span is known when its silence has lasted; by then its pad must have been heard.
+        if self.packer.pad_seconds > self.speech.min_silence_seconds:
+            raise ValueError("pad_seconds may not be longer than min_silence_seconds")
+        longest = self.speech.max_speech_seconds + 2 * self.packer.pad_seconds
+        if longest > self.packer.max_window_seconds:
+            raise ValueError("the longest span and its pads must fit into a window")
+
 
 class FrontEnd:
     """One call. Feed interleaved PCM, take windows; `finish` gives the last ones."""

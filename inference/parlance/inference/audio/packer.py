@@ -17,8 +17,9 @@ class PackerOptions:
     """Shape of the windows. Part of their identity, like `SpeechOptions`."""
 
     max_window_seconds: float = 29.0
-    pad_seconds: float = 0.15
-    """Kept before and after each span, so 0.3 s remain where silence is taken out."""
+    pad_seconds: float = 0.25
+    """Kept before and after each span. With 0.15 whole windows were lost now and then (tiny.en, 173
+    telephone prompts: 8.6 % words wrong instead of 2.6 %); more only makes more windows."""
     max_extent_seconds: float = 90.0
     """A window does not reach further in call time: its words would come too late."""
     first_min_seconds: float = 3.0
