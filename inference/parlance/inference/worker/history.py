@@ -76,5 +76,6 @@ def _fold(history: History, envelope: Envelope, attempt: int, model_hash: str) -
             history.transcribed = transcribed
     elif envelope.type == EventType.RETRYING:
         retrying = parse_data(envelope, Retrying)
-        if retrying.next_attempt == attempt:
+        # The operator's own events of this type name a later attempt: there a run was lost.
+        if retrying.next_attempt == envelope.attempt == attempt:
             history.handovers += 1

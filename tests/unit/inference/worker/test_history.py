@@ -103,8 +103,13 @@ async def test_a_cancelled_call_is_settled() -> None:
 async def test_runs_that_handed_the_message_back_are_not_lost_runs() -> None:
     handed_back = Retrying(reason="Retrying", message="", next_attempt=2)
     earlier = Retrying(reason="Retrying", message="", next_attempt=1)
+    given_up_by_the_operator = _event(handed_back, attempt=1)
     past = await _fold(
-        _event(earlier), _event(handed_back, attempt=2), _event(handed_back, attempt=2), attempt=2
+        _event(earlier),
+        given_up_by_the_operator,
+        _event(handed_back, attempt=2),
+        _event(handed_back, attempt=2),
+        attempt=2,
     )
 
     assert past.count_lost_runs(deliveries=5) == 2

@@ -1,0 +1,192 @@
+import json
+from collections.abc import AsyncIterator
+
+import grpc
+import numpy as np
+import pytest
+from parlance.contracts.calls import Priority
+from parlance.contracts.tensors import AsrOptions
+from parlance.inference.asr import client
+from parlance.inference.asr.canary import ModelHealth
+from parlance.inference.asr.client import TritonTranscriber
+from parlance.inference.asr.errors import AsrFaulted, AsrRejected, AsrUnavailable
+from parlance.inference.asr.transcriber import WindowRequest
+from parlance.inference.settings import AsrSettings
+
+from tests.unit.inference.asr import fakes
+from tests.unit.inference.asr.fakes import FakeTriton
+
+_PCM = np.arange(1600, dtype=np.int16)
+
+
+@pytest.fixture
+def triton() -> FakeTriton:
+    return FakeTriton()
+
+
+@pytest.fixture
+async def transcriber(triton: FakeTriton) -> AsyncIterator[TritonTranscriber]:
+    async with (
+        fakes.serve(triton) as url,
+        client.open_triton(AsrSettings(triton_url=url, triton_timeout_seconds=5)) as opened,
+    ):
+        yield opened
+
+
+def _request(priority: Priority = Priority.BULK) -> WindowRequest:
+    return WindowRequest(
+        pcm=_PCM, options=AsrOptions(language="en"), priority=priority, request_id="call/3"
+    )
+
+
+async def test_a_window_goes_out_as_the_model_wants_it(
+    transcriber: TritonTranscriber, triton: FakeTriton
+) -> None:
+    await transcriber.transcribe(_request())
+
+    (sent,) = triton.requests
+    audio, options = sent.inputs
+    assert (audio.name, audio.datatype, list(audio.shape)) == ("AUDIO", "INT16", [1, 1600])
+    assert sent.raw_input_contents[0] == _PCM.tobytes()
+    assert options.name == "OPTIONS"
+    given = json.loads(sent.raw_input_contents[1][4:])
+    assert given["language"] == "en"
+    assert given["sent_unix_seconds"] > 1e9
+    assert sent.id == "call/3"
+
+
+@pytest.mark.parametrize(
+    ("priority", "level"), [(Priority.INTERACTIVE, 1), (Priority.STANDARD, 2), (Priority.BULK, 3)]
+)
+async def test_the_lane_becomes_the_model_servers_priority(
+    transcriber: TritonTranscriber, triton: FakeTriton, priority: Priority, level: int
+) -> None:
+    await transcriber.transcribe(_request(priority))
+
+    assert triton.requests[0].parameters["priority"].uint64_param == level
+
+
+async def test_the_result_is_typed_and_tells_the_model(transcriber: TritonTranscriber) -> None:
+    result = await transcriber.transcribe(_request())
+    model = await transcriber.identify()
+
+    assert (result.text, result.batch) == ("hello", 3)
+    assert (model.name, model.hash, model.runtime) == ("tiny.en", "abc", "triton")
+
+
+async def test_the_model_is_asked_once_who_it_is(
+    transcriber: TritonTranscriber, triton: FakeTriton
+) -> None:
+    await transcriber.identify()
+    await transcriber.identify()
+
+    assert len(triton.requests) == 1
+
+
+async def test_after_a_failure_the_model_is_asked_again_who_it_is(
+    transcriber: TritonTranscriber, triton: FakeTriton
+) -> None:
+    await transcriber.identify()
+    triton.failure = (grpc.StatusCode.UNAVAILABLE, "gone")
+    with pytest.raises(AsrUnavailable):
+        await transcriber.transcribe(_request())
+    triton.failure = None
+    triton.answer = json.dumps(fakes.RESULT | {"model_hash": "def"}).encode()
+
+    assert (await transcriber.identify()).hash == "def"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, AsrUnavailable),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, AsrUnavailable),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, AsrUnavailable),
+        (grpc.StatusCode.INTERNAL, AsrFaulted),
+        (grpc.StatusCode.UNKNOWN, AsrFaulted),
+        (grpc.StatusCode.INVALID_ARGUMENT, AsrRejected),
+    ],
+)
+async def test_every_status_means_wait_or_give_up(
+    transcriber: TritonTranscriber,
+    triton: FakeTriton,
+    status: grpc.StatusCode,
+    expected: type[Exception],
+) -> None:
+    triton.failure = (status, "why")
+
+    with pytest.raises(expected) as raised:
+        await transcriber.transcribe(_request())
+
+    assert type(raised.value) is expected
+
+
+async def test_an_empty_answer_is_a_fault_not_silence(
+    transcriber: TritonTranscriber, triton: FakeTriton
+) -> None:
+    triton.answer = None
+
+    with pytest.raises(AsrFaulted, match="empty"):
+        await transcriber.transcribe(_request())
+
+
+async def test_an_answer_outside_the_contract_is_a_fault(
+    transcriber: TritonTranscriber, triton: FakeTriton
+) -> None:
+    triton.answer = b'{"words": 3}'
+
+    with pytest.raises(AsrFaulted, match="contract"):
+        await transcriber.transcribe(_request())
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    settings = AsrSettings(triton_url="127.0.0.1:9", triton_timeout_seconds=2)
+    async with client.open_triton(settings) as transcriber:
+        with pytest.raises(AsrUnavailable):
+            await transcriber.transcribe(_request())
+
+
+async def test_the_canary_is_always_the_same_quiet_second() -> None:
+    assert np.array_equal(client.build_canary(), client.build_canary())
+    assert client.build_canary().shape == (16_000,)
+    assert np.abs(client.build_canary()).max() <= 20
+
+
+# --- health -------------------------------------------------------------------------------------
+
+
+def _health(transcriber: TritonTranscriber, *, fresh_seconds: float) -> ModelHealth:
+    return ModelHealth(transcriber, fresh_seconds=fresh_seconds, timeout_seconds=2)
+
+
+async def test_real_work_is_proof_enough(
+    transcriber: TritonTranscriber, triton: FakeTriton
+) -> None:
+    await transcriber.transcribe(_request())
+
+    assert await _health(transcriber, fresh_seconds=60).find_problem() is None
+    assert len(triton.requests) == 1
+
+
+async def test_an_idle_model_is_tried(transcriber: TritonTranscriber, triton: FakeTriton) -> None:
+    assert await _health(transcriber, fresh_seconds=0).find_problem() is None
+    assert triton.requests[0].id == "canary"
+
+
+async def test_a_dead_model_behind_a_living_server_is_a_problem(
+    transcriber: TritonTranscriber, triton: FakeTriton
+) -> None:
+    triton.failure = (grpc.StatusCode.INTERNAL, "Stub process is not healthy")
+
+    problem = await _health(transcriber, fresh_seconds=0).find_problem()
+
+    assert problem is not None
+    assert "Stub process" in problem
+
+
+async def test_a_full_queue_is_no_problem(
+    transcriber: TritonTranscriber, triton: FakeTriton
+) -> None:
+    triton.failure = (grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
+
+    assert await _health(transcriber, fresh_seconds=0).find_problem() is None
