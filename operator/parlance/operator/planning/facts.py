@@ -1,7 +1,8 @@
 """What the events of a call say, folded in the order of the stream.
 
-The recorder reads the same stream in the same order and lets the first terminal event win; so does
-`fold`, and thus the CallJob ends the way the database says.
+The recorder reads the same stream in the same order and decides by the same two rules: the attempt
+rises with what workers say, and of the events that are not of an older attempt the first terminal
+one wins. So the CallJob ends the way the database says.
 """
 
 import dataclasses
@@ -18,6 +19,10 @@ ANALYZED_PERCENT = 99
 _RECORDER_REASONS = (Reason.OUTPUT_WRITE_FAILED, Reason.COMPANY_NOT_FOUND)
 """Failures found after the worker was done: the only ones that may follow `analyzed`."""
 
+OWN_PROGRESS = "operator"
+"""First part of the detail in the ids of our own progress events; workers give signs of life by
+events of the same type."""
+
 Verdict = messages.Completed | messages.Failed | messages.Cancelled
 
 
@@ -28,6 +33,15 @@ class RunStage(StrEnum):
     INSIGHTS = "Insights"
     STORE = "Store"
     DONE = "Done"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A worker handed the job back: it is in the queue again, and this is why."""
+
+    attempt: int
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +61,13 @@ class Facts:
     percent: int = 0
     processed_seconds: float = 0.0
     total_seconds: float = 0.0
+    waiting: Waiting | None = None
     is_analyzed: bool = False
     """The worker is done; only the recorder's word is missing."""
     verdict: Verdict | None = None
+
+
+_SIGNS = (EventType.PROGRESS, EventType.RETRYING)
 
 
 def fold(facts: Facts, event: Envelope, *, heard_at: datetime) -> Facts:
@@ -58,8 +76,10 @@ def fold(facts: Facts, event: Envelope, *, heard_at: datetime) -> Facts:
         type_ = EventType(event.type)
     except ValueError:
         return facts  # a newer sender's event
-    if type_ in (EventType.QUEUED, EventType.PROGRESS, EventType.RETRYING):
-        return facts  # our own words prove nothing about a worker
+    if type_ is EventType.QUEUED:
+        return facts
+    if type_ in _SIGNS:
+        return _fold_sign(facts, event, heard_at)
     if type_ is EventType.COMPLETED:
         return _fold_completed(facts, event, heard_at)
     if event.attempt < facts.attempt:
@@ -67,6 +87,19 @@ def fold(facts: Facts, event: Envelope, *, heard_at: datetime) -> Facts:
     if event.attempt > facts.attempt:
         facts = Facts(events=facts.events, attempt=event.attempt, checked_at=facts.checked_at)
     return _FOLD[type_](_hear(facts, heard_at), event)
+
+
+def _fold_sign(facts: Facts, event: Envelope, heard_at: datetime) -> Facts:
+    """Events that both we and the workers send. A worker's proves that it lives; neither moves the
+    attempt, as neither does for the recorder."""
+    if event.type == EventType.PROGRESS:
+        is_own = f".{EventType.PROGRESS.token}.{OWN_PROGRESS}" in event.id
+        return facts if is_own else _hear(facts, heard_at)
+    retrying = messages.parse_data(event, messages.Retrying)
+    if retrying.next_attempt != event.attempt:
+        return facts  # our own: workers hand a job back without using up the attempt
+    waiting = Waiting(event.attempt, retrying.reason, retrying.message)
+    return dataclasses.replace(_hear(facts, heard_at), waiting=waiting)
 
 
 def _hear(facts: Facts, heard_at: datetime) -> Facts:
@@ -79,6 +112,7 @@ def _fold_started(facts: Facts, event: Envelope) -> Facts:
         facts,
         started_at=facts.started_at or facts.heard_at,
         worker=started.worker,
+        waiting=None,
         total_seconds=started.duration_seconds,
     )
 
@@ -91,6 +125,7 @@ def _fold_segments(facts: Facts, event: Envelope) -> Facts:
     return dataclasses.replace(
         facts,
         started_at=facts.started_at or facts.heard_at,
+        waiting=None,
         processed_seconds=processed_seconds,
         total_seconds=total_seconds,
         percent=max(facts.percent, int(share * TRANSCRIBED_PERCENT)),

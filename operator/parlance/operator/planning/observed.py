@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from parlance.contracts.bus import messages
 from parlance.contracts.crs.v1alpha1.calljob import CallJob, CallJobStatus
 
-from .facts import Facts
+from .facts import Facts, Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +34,31 @@ class Observed:
 
 
 def select_current(facts: Facts, status: CallJobStatus) -> Facts:
-    """The facts that count for the job's current attempt.
+    """The facts that count for the job as it is now.
 
-    The recorder's `completed` counts for every attempt; anything else of an older one is a stale
-    worker's.
+    While workers were only heard of in an older attempt, their progress means nothing any more,
+    but an end that they reached after all does.
     """
-    if facts.attempt >= status.attempts or isinstance(facts.verdict, messages.Completed):
+    if facts.attempt >= status.attempts or facts.is_analyzed or facts.verdict is not None:
         return facts
-    return Facts(events=facts.events, checked_at=facts.checked_at, attempt=status.attempts)
+    return Facts(
+        events=facts.events,
+        checked_at=facts.checked_at,
+        attempt=status.attempts,
+        waiting=facts.waiting,
+    )
 
 
-def is_started(job: CallJob, facts: Facts) -> bool:
-    """Whether a worker was ever heard of in the current attempt."""
+def find_waiting(facts: Facts, status: CallJobStatus) -> Waiting | None:
+    """Why a worker handed the current attempt back, if it waits in the queue again."""
+    is_current = facts.waiting is not None and facts.waiting.attempt == status.attempts
+    return facts.waiting if is_current else None
+
+
+def is_in_work(job: CallJob, facts: Facts) -> bool:
+    """Whether a worker has begun with the current attempt and has not handed it back."""
+    if find_waiting(facts, job.status) is not None:
+        return False
     return facts.started_at is not None or job.status.progress is not None
 
 

@@ -10,7 +10,7 @@ from parlance.contracts.crs.v1alpha1.calljob import CallJob
 from parlance.contracts.ids import CompanySlug
 from parlance.contracts.problems import Problem
 
-from .facts import Facts, RunStage
+from .facts import OWN_PROGRESS, Facts, RunStage
 
 _CODES = {
     Reason.DEADLINE_EXCEEDED: Problem.DEADLINE_EXCEEDED.code,
@@ -96,7 +96,8 @@ def build_progress(job: CallJob, facts: Facts, *, now: datetime) -> Envelope:
         processed_seconds=facts.processed_seconds,
         total_seconds=facts.total_seconds,
     )
-    detail = f"{facts.stage.lower()}-{facts.percent}-{facts.processed_seconds:.0f}"
+    stage = facts.stage.lower()
+    detail = f"{OWN_PROGRESS}.{stage}.{facts.percent}.{facts.processed_seconds:.0f}"
     return _wrap(job, data, attempt=facts.attempt, now=now, detail=detail)
 
 

@@ -16,7 +16,7 @@ from .observed import (
     Observed,
     find_heard_at,
     has_passed,
-    is_started,
+    is_in_work,
     seconds_until,
     select_current,
 )
@@ -80,7 +80,7 @@ def _await_recorder(job: CallJob, facts: Facts, observed: Observed) -> Plan | No
         return None
     if _is_bus_rebuilt(job, observed):
         return None
-    return transitions.show_progress(job, facts, observed)
+    return transitions.show_progress(job, facts, observed) or NOTHING
 
 
 def _obey_cancel(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
@@ -147,7 +147,7 @@ def _replace_worker(job: CallJob, facts: Facts, observed: Observed) -> Plan | No
         )
         # One look per limit: a job that waits for hours costs nothing in between.
         return None if was_checked else _NEEDS_TRUTH
-    if is_started(job, facts):
+    if is_in_work(job, facts):
         message = f"the worker was not heard of for {limit_seconds:.0f} s"
     elif observed.is_message_stored is False:
         message = "the message vanished from the queue before a worker began"

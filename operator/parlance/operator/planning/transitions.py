@@ -22,8 +22,8 @@ from parlance.contracts.crs.meta import (
 from parlance.contracts.crs.v1alpha1.calljob import CallJob, CallJobStatus, Dispatch, Result
 
 from . import conditions, outgoing
-from .facts import Facts, RunStage
-from .observed import Observed, has_passed, seconds_until
+from .facts import Facts, RunStage, Waiting
+from .observed import Observed, find_waiting, has_passed, seconds_until
 from .steps import (
     NOTHING,
     ClearNote,
@@ -36,8 +36,13 @@ from .steps import (
     Step,
 )
 
-_OWN_REASONS = (Reason.DEADLINE_EXCEEDED, Reason.BACKOFF_LIMIT_EXCEEDED)
-"""Failures that the operator announced: a worker may still be busy."""
+_FOREIGN_REASONS = (
+    Reason.DEADLINE_EXCEEDED,
+    Reason.BACKOFF_LIMIT_EXCEEDED,
+    Reason.COMPANY_NOT_FOUND,
+    Reason.INVALID_INPUT,
+)
+"""Failures that not (or not only) the worker finds: one may still be busy."""
 
 _DELETED = "the CallJob was deleted"
 
@@ -152,27 +157,40 @@ def _stop_work(status: CallJobStatus) -> tuple[Step, ...]:
 
 
 def show_progress(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
-    """Fold what was heard into the status: at once at the start, later sparingly."""
+    """Fold what was heard into the status: at once where the work begins or stops, else sparingly."""
+    if waiting := find_waiting(facts, job.status):
+        return _show_waiting(job, waiting, now=observed.now)
     if facts.started_at is None or facts.attempt != job.status.attempts:
         return None
     known = job.status.progress
     progress = _build_progress(known, facts)
-    if known is None:
+    if known is None or job.status.phase != Phase.RUNNING:
         return Plan(status=_start(job, facts, progress, now=observed.now))
     if progress == known.model_copy(update={"last_updated_time": progress.last_updated_time}):
         return NOTHING
     limits = observed.limits
-    wait_seconds = (
-        limits.progress_seconds if progress.stage == known.stage else limits.stage_seconds
+    is_same_stage = progress.stage == known.stage
+    wait_seconds = limits.progress_seconds if is_same_stage else limits.stage_seconds
+    written_at = known.last_updated_time
+    if written_at and not has_passed(written_at, wait_seconds, observed.now):
+        return Plan(recheck_seconds=seconds_until(written_at, wait_seconds, observed.now))
+    return Plan(status=_observe(job, job.status.model_copy(update={"progress": progress})))
+
+
+def _show_waiting(job: CallJob, waiting: Waiting, *, now: datetime) -> Plan:
+    known = conditions.find_condition(job.status, ConditionType.DISPATCHED)
+    if known is not None and (known.reason, known.message) == (waiting.reason, waiting.message):
+        return NOTHING
+    status = _set(
+        job,
+        job.status,
+        ConditionType.DISPATCHED,
+        True,
+        waiting.reason,
+        waiting.message,
+        now=now,
     )
-    if known.last_updated_time and not has_passed(
-        known.last_updated_time, wait_seconds, observed.now
-    ):
-        return Plan(
-            recheck_seconds=seconds_until(known.last_updated_time, wait_seconds, observed.now)
-        )
-    status = job.status.model_copy(update={"progress": progress})
-    return Plan(status=_observe(job, status))
+    return Plan(status=status.model_copy(update={"phase": Phase.QUEUED}))
 
 
 def _build_progress(known: Progress | None, facts: Facts) -> Progress:
@@ -259,7 +277,7 @@ def fail(job: CallJob, facts: Facts, failed: messages.Failed, *, now: datetime) 
     )
     status = _end(job, status, facts, Phase.FAILED, now=now).model_copy(update={"failure": failure})
     return Plan(
-        steps=_stop_work(job.status) if failed.reason in _OWN_REASONS else (),
+        steps=_stop_work(job.status) if failed.reason in _FOREIGN_REASONS else (),
         status=status,
         releases=True,
         records=(Record("Failed", f"{failed.reason}: {failed.message}", is_warning=True),),

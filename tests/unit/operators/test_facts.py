@@ -1,0 +1,150 @@
+"""Folding events: the same rules as the recorder's, so that both end a call alike."""
+
+from functools import reduce
+
+import pytest
+from parlance.contracts.bus import messages
+from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.crs.meta import Reason
+from parlance.operator.planning import facts as facting
+from parlance.operator.planning.facts import Facts, RunStage, Waiting
+from parlance.operator.planning.outgoing import build_progress
+
+from tests.unit.operators.builders import (
+    ANALYZED,
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    STARTED,
+    TRANSCRIBED,
+    at,
+    event,
+    job,
+    queued_status,
+    segments_ready,
+)
+
+
+def fold(*events: Envelope) -> Facts:
+    return reduce(lambda known, new: facting.fold(known, new, heard_at=at(1)), events, Facts())
+
+
+def test_start_names_worker_and_length() -> None:
+    facts = fold(event(STARTED))
+
+    assert facts == Facts(
+        events=1, heard_at=at(1), attempt=1, started_at=at(1), worker="w1", total_seconds=60
+    )
+
+
+def test_windows_move_progress_and_never_back() -> None:
+    facts = fold(event(STARTED), event(segments_ready(30)), event(segments_ready(20)))
+
+    assert (facts.processed_seconds, facts.percent) == (30, 47)
+
+
+def test_transcribed_and_analyzed_are_stages() -> None:
+    stages = [
+        (facts.stage, facts.percent)
+        for facts in (
+            fold(event(STARTED)),
+            fold(event(STARTED), event(TRANSCRIBED)),
+            fold(event(STARTED), event(TRANSCRIBED), event(ANALYZED)),
+            fold(event(STARTED), event(TRANSCRIBED), event(ANALYZED), event(COMPLETED)),
+        )
+    ]
+
+    assert stages == [
+        (RunStage.TRANSCRIBE, 0),
+        (RunStage.INSIGHTS, 95),
+        (RunStage.STORE, 99),
+        (RunStage.DONE, 100),
+    ]
+
+
+def test_later_attempt_starts_anew() -> None:
+    facts = fold(event(STARTED), event(segments_ready(30)), event(STARTED, attempt=2))
+
+    assert (facts.attempt, facts.processed_seconds, facts.percent) == (2, 0, 0)
+
+
+def test_stale_worker_is_not_heard() -> None:
+    facts = fold(event(STARTED, attempt=2), event(segments_ready(30)), event(FAILED))
+
+    assert (facts.processed_seconds, facts.verdict, facts.events) == (0, None, 1)
+
+
+@pytest.mark.parametrize("second", [FAILED, CANCELLED])
+def test_first_terminal_event_wins(second: messages.EventData) -> None:
+    first = messages.Failed(
+        reason="DeadlineExceeded", code="x", message="", stage=FAILED.stage, retryable=True
+    )
+    facts = fold(event(STARTED), event(first), event(second))
+
+    assert facts.verdict == first
+
+
+@pytest.mark.parametrize("late", [FAILED, CANCELLED])
+def test_nothing_undoes_a_finished_analysis(late: messages.EventData) -> None:
+    facts = fold(event(STARTED), event(ANALYZED), event(late))
+
+    assert facts.verdict is None
+    assert facts.is_analyzed
+
+
+def test_recorder_may_still_fail_what_was_analyzed() -> None:
+    broken = FAILED.model_copy(update={"reason": Reason.OUTPUT_WRITE_FAILED})
+    facts = fold(event(ANALYZED), event(broken))
+
+    assert facts.verdict == broken
+
+
+def test_cancelled_before_analyzed_stays_cancelled() -> None:
+    facts = fold(event(STARTED), event(CANCELLED), event(ANALYZED))
+
+    assert facts.verdict == CANCELLED
+    assert not facts.is_analyzed
+
+
+def test_completed_is_true_whatever_was_said_before() -> None:
+    facts = fold(event(STARTED, attempt=2), event(FAILED, attempt=2), event(COMPLETED))
+
+    assert facts.verdict == COMPLETED
+
+
+def test_own_words_prove_no_life() -> None:
+    own = build_progress(job(queued_status()), fold(event(STARTED)), now=at(2))
+    announced = messages.Retrying(reason="WorkerLost", message="", next_attempt=2)
+
+    assert fold(own, event(announced)) == Facts()
+
+
+def test_signs_of_life_of_a_worker_are_heard() -> None:
+    sign = messages.Progress(
+        percent=3, stage=FAILED.stage, processed_seconds=1.0, total_seconds=60.0
+    )
+
+    assert fold(event(sign, detail="worker.1.1")) == Facts(events=1, heard_at=at(1))
+
+
+def test_handed_back_job_waits_until_it_is_begun_again() -> None:
+    back = messages.Retrying(reason="WaitingForModel", message="no model", next_attempt=1)
+    waiting = fold(event(STARTED), event(back))
+    resumed = fold(event(STARTED), event(back), event(STARTED))
+
+    assert waiting.waiting == Waiting(1, "WaitingForModel", "no model")
+    assert resumed.waiting is None
+
+
+def test_unknown_type_changes_nothing() -> None:
+    newer = event(STARTED).model_copy(update={"type": "call.dreamt"})
+
+    assert fold(newer) == Facts()
+
+
+def test_reading_more_than_was_followed_means_life() -> None:
+    known = Facts(events=1, heard_at=at(1), attempt=1)
+    same = facting.renew(known, Facts(events=1, attempt=1, heard_at=at(0)), now=at(100))
+    more = facting.renew(known, Facts(events=2, attempt=1, heard_at=at(0)), now=at(100))
+
+    assert (same.heard_at, more.heard_at) == (at(1), at(100))
