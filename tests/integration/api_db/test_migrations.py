@@ -8,6 +8,8 @@ import pytest
 from alembic import command
 from parlance.api.db import migrate, roles, session, tables
 
+from tests.integration.api_db.support import Urls
+
 
 async def fetch(url: str, query: str, *args: object) -> list[Any]:
     connection = await asyncpg.connect(url)
@@ -17,7 +19,7 @@ async def fetch(url: str, query: str, *args: object) -> list[Any]:
         await connection.close()
 
 
-async def test_upgrade_creates_database_role_and_tables(empty_urls: Any) -> None:
+async def test_upgrade_creates_database_role_and_tables(empty_urls: Urls) -> None:
     role = await migrate.upgrade(empty_urls.owner, empty_urls.app)
 
     names = {row["tablename"] for row in await fetch(empty_urls.app, "SELECT * FROM pg_tables")}
@@ -25,11 +27,11 @@ async def test_upgrade_creates_database_role_and_tables(empty_urls: Any) -> None
     assert set(tables.Table.metadata.tables) <= names
 
 
-async def test_migrated_schema_equals_the_tables(urls: Any) -> None:
+async def test_migrated_schema_equals_the_tables(urls: Urls) -> None:
     assert await migrate.find_differences(urls.owner) == []
 
 
-async def test_upgrade_again_changes_nothing(urls: Any) -> None:
+async def test_upgrade_again_changes_nothing(urls: Urls) -> None:
     before = await fetch(urls.owner, "SELECT attname, attrelid FROM pg_attribute ORDER BY 2, 1")
 
     await migrate.upgrade(urls.owner, urls.app)
@@ -38,13 +40,13 @@ async def test_upgrade_again_changes_nothing(urls: Any) -> None:
     assert after == before
 
 
-async def test_two_upgrades_at_once_both_succeed(empty_urls: Any) -> None:
+async def test_two_upgrades_at_once_both_succeed(empty_urls: Urls) -> None:
     both = [migrate.upgrade(empty_urls.owner, empty_urls.app) for _ in range(2)]
 
     assert await asyncio.gather(*both) == ["parlance_app", "parlance_app"]
 
 
-async def test_downgrade_leaves_no_table(urls: Any) -> None:
+async def test_downgrade_leaves_no_table(urls: Urls) -> None:
     engine = session.build_single_engine(urls.owner)
     async with engine.begin() as connection:
         await connection.run_sync(lambda c: command.downgrade(migrate.build_config(c), "base"))
@@ -54,7 +56,7 @@ async def test_downgrade_leaves_no_table(urls: Any) -> None:
     assert [row["tablename"] for row in await fetch(urls.owner, query)] == ["alembic_version"]
 
 
-async def test_every_table_has_forced_row_security_and_both_policies(urls: Any) -> None:
+async def test_every_table_has_forced_row_security_and_both_policies(urls: Urls) -> None:
     query = """
         SELECT relname, relrowsecurity AND relforcerowsecurity AS forced,
                (SELECT array_agg(polname::text ORDER BY polname) FROM pg_policy
@@ -80,11 +82,11 @@ async def test_every_table_has_forced_row_security_and_both_policies(urls: Any) 
         "DROP TABLE calls",
     ],
 )
-async def test_application_role_may_not(urls: Any, statement: str) -> None:
+async def test_application_role_may_not(urls: Urls, statement: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await fetch(urls.app, statement)
 
 
-async def test_a_superuser_is_refused_as_application_role(urls: Any) -> None:
+async def test_a_superuser_is_refused_as_application_role(urls: Urls) -> None:
     with pytest.raises(roles.UnsafeRole):
         await migrate.upgrade(urls.owner, urls.owner)

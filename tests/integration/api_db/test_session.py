@@ -14,12 +14,9 @@ from parlance.contracts.calls import CallStatus
 from pydantic import SecretStr
 from sqlmodel import col
 
-
-async def add_call(database: Database, company: Any, **values: Any) -> tables.Call:
-    call = tables.Call(company_id=company.id, **values)
-    async with database.company_session(company.id) as transaction:
-        transaction.add(call)
-    return call
+from devstack.postgres import Postgres
+from tests.integration.api_db import support
+from tests.integration.api_db.support import Tenant, Urls
 
 
 async def count_calls(transaction: Any) -> int:
@@ -28,8 +25,10 @@ async def count_calls(transaction: Any) -> int:
     return result
 
 
-async def test_a_company_sees_its_own_rows_only(database: Database, acme: Any, globex: Any) -> None:
-    await add_call(database, acme)
+async def test_a_company_sees_its_own_rows_only(
+    database: Database, acme: Tenant, globex: Tenant
+) -> None:
+    await support.add_call(database, acme)
 
     async with database.company_session(acme.id) as transaction:
         assert await count_calls(transaction) == 1
@@ -37,18 +36,20 @@ async def test_a_company_sees_its_own_rows_only(database: Database, acme: Any, g
         assert await count_calls(transaction) == 0
 
 
-async def test_system_work_sees_every_company(database: Database, acme: Any, globex: Any) -> None:
-    await add_call(database, acme)
-    await add_call(database, globex)
+async def test_system_work_sees_every_company(
+    database: Database, acme: Tenant, globex: Tenant
+) -> None:
+    await support.add_call(database, acme)
+    await support.add_call(database, globex)
 
     async with database.system_session() as transaction:
         assert await count_calls(transaction) == 2
 
 
 async def test_a_connection_that_says_nothing_sees_nothing(
-    database: Database, acme: Any, urls: Any
+    database: Database, acme: Tenant, urls: Urls
 ) -> None:
-    await add_call(database, acme)
+    await support.add_call(database, acme)
     engine = session.build_single_engine(urls.app)
     async with engine.connect() as connection:
         assert await count_calls(connection) == 0
@@ -56,7 +57,7 @@ async def test_a_connection_that_says_nothing_sees_nothing(
 
 
 async def test_a_row_of_another_company_cannot_be_written(
-    database: Database, acme: Any, globex: Any
+    database: Database, acme: Tenant, globex: Tenant
 ) -> None:
     with pytest.raises(QueryRejected) as caught:
         async with database.company_session(acme.id) as transaction:
@@ -66,19 +67,17 @@ async def test_a_row_of_another_company_cannot_be_written(
 
 
 async def test_pooled_connections_carry_no_company_over(
-    urls: Any, database: Database, acme: Any, globex: Any
+    urls: Urls, database: Database, acme: Tenant, globex: Tenant
 ) -> None:
-    await add_call(database, acme)
-    settings = DatabaseSettings(
-        database_url=SecretStr(urls.app), database_pool_size=1, database_pool_overflow=0
-    )
+    await support.add_call(database, acme)
+    settings = support.build_settings(urls, database_pool_size=1, database_pool_overflow=0)
     async with session.open_database(settings) as narrow:
         for company, expected in [(acme, 1), (globex, 0), (acme, 1)]:
             async with narrow.company_session(company.id) as transaction:
                 assert await count_calls(transaction) == expected
 
 
-async def test_an_exception_rolls_back(database: Database, acme: Any) -> None:
+async def test_an_exception_rolls_back(database: Database, acme: Tenant) -> None:
     with pytest.raises(ZeroDivisionError):
         async with database.company_session(acme.id) as transaction:
             transaction.add(tables.Call(company_id=acme.id))
@@ -89,8 +88,10 @@ async def test_an_exception_rolls_back(database: Database, acme: Any) -> None:
         assert await count_calls(transaction) == 0
 
 
-async def test_enumerations_and_json_come_back_as_they_went(database: Database, acme: Any) -> None:
-    call = await add_call(database, acme, extra={"deep": [1, None]}, model={"name": "tiny"})
+async def test_enumerations_and_json_come_back_as_they_went(
+    database: Database, acme: Tenant
+) -> None:
+    call = await support.add_call(database, acme, extra={"deep": [1, None]}, model={"name": "tiny"})
 
     async with database.company_session(acme.id) as transaction:
         stored = await transaction.get_one(tables.Call, call.id)
@@ -100,35 +101,35 @@ async def test_enumerations_and_json_come_back_as_they_went(database: Database, 
 
 
 async def test_the_same_audio_twice_is_a_conflict_with_a_name(
-    database: Database, acme: Any, globex: Any
+    database: Database, acme: Tenant, globex: Tenant
 ) -> None:
-    await add_call(database, acme, sha256="a" * 64)
-    await add_call(database, globex, sha256="a" * 64)
-    await add_call(database, acme, sha256="a" * 64, allow_duplicate=True)
+    await support.add_call(database, acme, sha256="a" * 64)
+    await support.add_call(database, globex, sha256="a" * 64)
+    await support.add_call(database, acme, sha256="a" * 64, allow_duplicate=True)
 
     with pytest.raises(RowConflict) as caught:
-        await add_call(database, acme, sha256="a" * 64)
+        await support.add_call(database, acme, sha256="a" * 64)
 
     assert caught.value.constraint == "uq_calls_audio"
 
 
-async def test_failed_audio_may_be_sent_again(database: Database, acme: Any) -> None:
-    await add_call(database, acme, sha256="a" * 64, status=CallStatus.FAILED)
-    await add_call(database, acme, sha256="a" * 64)
+async def test_failed_audio_may_be_sent_again(database: Database, acme: Tenant) -> None:
+    await support.add_call(database, acme, sha256="a" * 64, status=CallStatus.FAILED)
+    await support.add_call(database, acme, sha256="a" * 64)
 
 
-async def test_a_missing_reference_has_a_name(database: Database, acme: Any) -> None:
+async def test_a_missing_reference_has_a_name(database: Database, acme: Tenant) -> None:
     with pytest.raises(RowMissing) as caught:
-        await add_call(database, acme, user_id=uuid.uuid4())
+        await support.add_call(database, acme, user_id=uuid.uuid4())
 
     assert caught.value.constraint == "fk_calls_user_id"
 
 
-async def test_a_row_held_elsewhere_is_retryable(urls: Any, database: Database, acme: Any) -> None:
-    call = await add_call(database, acme)
-    impatient = DatabaseSettings(
-        database_url=SecretStr(urls.app), database_lock_timeout_seconds=0.05
-    )
+async def test_a_row_held_elsewhere_is_retryable(
+    urls: Urls, database: Database, acme: Tenant
+) -> None:
+    call = await support.add_call(database, acme)
+    impatient = support.build_settings(urls, database_lock_timeout_seconds=0.05)
     change = sa.update(tables.Call).where(col(tables.Call.id) == call.id).values(percent=1)
 
     async with (
@@ -143,10 +144,8 @@ async def test_a_row_held_elsewhere_is_retryable(urls: Any, database: Database, 
     assert caught.value.sqlstate == "55P03"
 
 
-async def test_a_slow_statement_is_ended(urls: Any) -> None:
-    hasty = DatabaseSettings(
-        database_url=SecretStr(urls.app), database_statement_timeout_seconds=0.05
-    )
+async def test_a_slow_statement_is_ended(urls: Urls) -> None:
+    hasty = support.build_settings(urls, database_statement_timeout_seconds=0.05)
     async with session.open_database(hasty) as database:
         with pytest.raises(DatabaseUnavailable) as caught:
             async with database.system_session() as transaction:
@@ -162,9 +161,9 @@ async def test_nothing_listening_is_retryable() -> None:
             await database.ping()
 
 
-async def test_an_exhausted_pool_is_retryable(urls: Any) -> None:
-    narrow = DatabaseSettings(
-        database_url=SecretStr(urls.app),
+async def test_an_exhausted_pool_is_retryable(urls: Urls) -> None:
+    narrow = support.build_settings(
+        urls,
         database_pool_size=1,
         database_pool_overflow=0,
         database_pool_timeout_seconds=0.1,
@@ -175,7 +174,7 @@ async def test_an_exhausted_pool_is_retryable(urls: Any) -> None:
 
 
 async def test_a_crash_of_the_server_is_retryable_and_survived(
-    server: Any, database: Database
+    server: Postgres, database: Database
 ) -> None:
     await database.ping()
     await server.process.kill()
@@ -186,7 +185,9 @@ async def test_a_crash_of_the_server_is_retryable_and_survived(
     await database.ping()
 
 
-async def test_a_crash_within_a_transaction_is_retryable(server: Any, database: Database) -> None:
+async def test_a_crash_within_a_transaction_is_retryable(
+    server: Postgres, database: Database
+) -> None:
     with pytest.raises(DatabaseUnavailable):
         async with database.system_session() as transaction:
             await server.process.kill()
@@ -194,10 +195,8 @@ async def test_a_crash_within_a_transaction_is_retryable(server: Any, database: 
             await transaction.execute(sa.text("SELECT 1"))
 
 
-async def test_cancelled_work_gives_its_connection_back(urls: Any) -> None:
-    narrow = DatabaseSettings(
-        database_url=SecretStr(urls.app), database_pool_size=1, database_pool_overflow=0
-    )
+async def test_cancelled_work_gives_its_connection_back(urls: Urls) -> None:
+    narrow = support.build_settings(urls, database_pool_size=1, database_pool_overflow=0)
     async with session.open_database(narrow) as database:
 
         async def sleep() -> None:

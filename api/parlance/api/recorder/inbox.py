@@ -147,12 +147,12 @@ class Inbox:
                     await self._apply(delivery)
             except Retryable as fault:
                 _TROUBLE.labels("retryable").inc()
-                _log.warning("event held", event=delivery.value.id, problem=str(fault))
+                _log.warning("event held", event_id=delivery.value.id, problem=str(fault))
             # Top of the loop: a defect in one event must not stop the others. It is tried on a
             # later delivery and given up in the end, which fails its call instead of losing it.
             except Exception:  # noqa: BLE001 - the reason stands above
                 _TROUBLE.labels("defect").inc()
-                _log.exception("event not applied", event=delivery.value.id)
+                _log.exception("event not applied", event_id=delivery.value.id)
                 return False
             else:
                 await _ack(delivery)
@@ -170,7 +170,7 @@ class Inbox:
         except Exception:
             if delivery.attempts < MAX_DELIVERIES:
                 raise
-            _log.exception("event given up", event=delivery.value.id)
+            _log.exception("event given up", event_id=delivery.value.id)
             await self._writer.give_up(delivery.value)
 
     async def _keep_alive(self) -> None:

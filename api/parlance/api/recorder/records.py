@@ -18,7 +18,7 @@ from sqlmodel import col
 from . import deletions, rows
 from .artefacts import Artefacts
 
-SEGMENTS_PER_INSERT = 2000
+SEGMENTS_PER_INSERT = 1000
 
 
 async def find_call(

@@ -79,7 +79,7 @@ class Kube:
         )
         metadata = answer.body.get("metadata", {})
         return CallJobPage(
-            items=answer.body.get("items", []),
+            items=answer.body.get("items") or [],  # null when an empty list is metadata only
             continue_token=metadata.get("continue", "") if _is_done(answer) else "",
             remaining=int(metadata.get("remainingItemCount", 0)),
         )

@@ -1,0 +1,184 @@
+"""What the tests in this folder share besides fixtures: values, and builders of events and rows."""
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from parlance.api.db import tables
+from parlance.api.db.session import Database
+from parlance.api.settings import DatabaseSettings
+from parlance.contracts import calls, ids, insights, objects
+from parlance.contracts.bus import messages
+from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.ids import CallId, CompanySlug
+from parlance.runtime.bus import Bus
+from parlance.runtime.clock import SystemClock
+from parlance.runtime.kube import Kube
+from parlance.runtime.store import Store
+from pydantic import SecretStr
+from sqlmodel import col
+
+from devstack import postgres
+
+MODEL = calls.ModelInfo(name="tiny.en", hash="0123456789abcdef")
+
+
+@dataclass(frozen=True)
+class Urls:
+    """Addresses of one database."""
+
+    owner: str
+    app: str
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A company that a test works with."""
+
+    id: uuid.UUID
+    slug: CompanySlug
+
+
+@dataclass
+class Parts:
+    """Everything the recorder works with."""
+
+    database: Database
+    store: Store
+    bus: Bus
+    kube: Kube
+    clock: SystemClock = field(default_factory=SystemClock)
+
+
+def format_urls(server: postgres.Postgres, name: str) -> Urls:
+    return Urls(
+        owner=server.format_dsn(server.admin_user, server.admin_password, name),
+        app=server.format_dsn("parlance_app", "app-secret", name),
+    )
+
+
+def build_settings(urls: Urls, **changes: Any) -> DatabaseSettings:
+    return DatabaseSettings(database_url=SecretStr(urls.app), **changes)
+
+
+async def add_company(database: Database, slug: str) -> Tenant:
+    company = tables.Company(slug=slug, name=slug.title())
+    async with database.system_session() as transaction:
+        transaction.add(company)
+    return Tenant(id=company.id, slug=CompanySlug(slug))
+
+
+async def add_call(database: Database, company: Tenant, **values: Any) -> tables.Call:
+    call = tables.Call(company_id=company.id, **values)
+    async with database.company_session(company.id) as transaction:
+        transaction.add(call)
+    return call
+
+
+async def fetch_call(database: Database, call_id: uuid.UUID | str) -> tables.Call | None:
+    async with database.system_session() as transaction:
+        return await transaction.get(tables.Call, uuid.UUID(str(call_id)))
+
+
+async def fetch_segments(database: Database, call_id: uuid.UUID) -> list[tables.CallSegment]:
+    query = (
+        sa.select(tables.CallSegment)
+        .where(col(tables.CallSegment.call_id) == call_id)
+        .order_by(col(tables.CallSegment.index))
+    )
+    async with database.system_session() as transaction:
+        return list((await transaction.scalars(query)).all())
+
+
+async def count_rows(database: Database, table: type[tables.Table]) -> int:
+    async with database.system_session() as transaction:
+        return await transaction.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+
+def call_id_of(call: tables.Call) -> CallId:
+    return ids.parse_call_id(str(call.id))
+
+
+def build_event(
+    company: Tenant, call_id: CallId, data: messages.EventData, attempt: int = 1
+) -> Envelope:
+    return messages.build_call_event(data, company=company.slug, call_id=call_id, attempt=attempt)
+
+
+def build_started(duration_seconds: float = 44.0) -> messages.Started:
+    return messages.Started(
+        worker="worker-1",
+        container="wav",
+        codec="pcm_s16le",
+        channels=1,
+        duration_seconds=duration_seconds,
+        model=MODEL,
+    )
+
+
+def build_failed(reason: str = "UndecodableAudio") -> messages.Failed:
+    return messages.Failed(
+        reason=reason,
+        code="undecodable_audio",
+        message="The audio cannot be decoded.",
+        stage=calls.Stage.TRANSCRIBE,
+        retryable=False,
+    )
+
+
+def build_transcript(call_id: CallId, attempt: int, texts: list[str]) -> calls.Transcript:
+    segments = tuple(
+        calls.Segment(
+            id=f"{index}-0",
+            channel=0,
+            speaker="speaker_0",
+            start_seconds=float(index),
+            end_seconds=index + 0.9,
+            text=text,
+            words=(calls.Word(text=text, start_seconds=float(index), end_seconds=index + 0.9),),
+        )
+        for index, text in enumerate(texts)
+    )
+    return calls.Transcript(
+        call_id=call_id,
+        attempt=attempt,
+        language="en",
+        language_confidence=0.98,
+        media=calls.MediaInfo(
+            container="wav", codec="pcm_s16le", channels=1, sample_rate_hz=8000,
+            duration_seconds=len(texts) * 1.0,
+        ),
+        model=MODEL,
+        segments=segments,
+        speech=(),
+    )  # fmt: skip
+
+
+async def put_result(
+    store: Store, company: Tenant, call_id: CallId, *, attempt: int = 1, texts: list[str]
+) -> messages.Analyzed:
+    """Write both artefacts as a worker does; returns the data of its `analyzed`."""
+    transcript = build_transcript(call_id, attempt, texts)
+    found = insights.Insights(
+        call_id=call_id,
+        attempt=attempt,
+        segment_sentiments={"0-0": calls.Sentiment(score=0.5, label="positive")},
+        keywords=(insights.Keyword(text="two cities", score=1.0, count=2),),
+    )
+    prefix = objects.format_call_prefix(company.slug, call_id)
+    first = await store.put_bytes(f"{prefix}t{attempt}.json", transcript.model_dump_json().encode())
+    second = await store.put_bytes(f"{prefix}i{attempt}.json", found.model_dump_json().encode())
+    return messages.Analyzed(
+        transcript_key=first.key,
+        transcript_sha256=first.sha256 or "",
+        insights_key=second.key,
+        insights_sha256=second.sha256 or "",
+        segments=len(texts),
+        duration_seconds=float(len(texts)),
+        timings={"transcribe": 1.5},
+    )
+
+
+async def read_events(bus: Bus, filter_subject: str = "events.>") -> list[Envelope]:
+    return [stored.envelope async for stored in bus.read_events(filter_subject)]

@@ -1,0 +1,132 @@
+"""A call's row only moves forward, whatever comes late or twice."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from parlance.api.db import tables
+from parlance.api.recorder import transitions
+from parlance.api.recorder.artefacts import Artefacts
+from parlance.contracts import insights
+from parlance.contracts.bus import messages
+from parlance.contracts.calls import (
+    CallStatus,
+    MediaInfo,
+    ModelInfo,
+    Stage,
+    Transcript,
+)
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+MODEL = ModelInfo(name="tiny.en", hash="abc")
+ANALYZED = messages.Analyzed(
+    transcript_key="t",
+    transcript_sha256="1",
+    insights_key="i",
+    insights_sha256="2",
+    segments=0,
+    duration_seconds=10,
+)
+
+
+def build_call(**values: Any) -> tables.Call:
+    return tables.Call(company_id=uuid.uuid4(), **values)
+
+
+def build_started() -> messages.Started:
+    return messages.Started(
+        worker="w", container="wav", codec="pcm", channels=2, duration_seconds=9.5, model=MODEL
+    )
+
+
+def build_artefacts(*runs: insights.AnalyzerRun) -> Artefacts:
+    media = MediaInfo(
+        container="wav", codec="pcm", channels=2, sample_rate_hz=8000, duration_seconds=10
+    )
+    transcript = Transcript(
+        call_id="c", attempt=1, language="en", media=media, model=MODEL, segments=(), speech=()
+    )
+    return Artefacts(transcript, insights.Insights(call_id="c", attempt=1, analyzers=runs))
+
+
+def states(call: tables.Call) -> list[object]:
+    return [stage["state"] for stage in call.stages]
+
+
+@pytest.mark.parametrize("status", [status for status in CallStatus if status.is_terminal])
+def test_a_terminal_call_is_closed_to_every_attempt(status: CallStatus) -> None:
+    assert not transitions.is_open_to(build_call(status=status, attempt=1), 9)
+
+
+@pytest.mark.parametrize(("attempt", "is_open"), [(1, False), (2, True), (3, True)])
+def test_an_older_attempt_changes_nothing(attempt: int, is_open: bool) -> None:
+    assert transitions.is_open_to(build_call(attempt=2), attempt) is is_open
+
+
+def test_times_are_written_once() -> None:
+    call = build_call()
+    transitions.start(call, build_started(), 1, AT)
+    transitions.start(call, build_started(), 2, AT + timedelta(seconds=60))
+
+    assert call.started_at == AT
+    assert call.attempt == 2
+
+
+def test_queued_does_not_touch_what_the_api_knows() -> None:
+    call = build_call(audio_key="mine", language="de")
+    queued = messages.Queued(name="x", namespace="n", uid="u", object_key="other")
+    transitions.queue(call, queued, AT)
+
+    assert (call.audio_key, call.language, call.calljob_name) == ("mine", "de", None)
+
+
+def test_stages_follow_the_events() -> None:
+    call = build_call()
+    transitions.start(call, build_started(), 1, AT)
+    assert states(call) == ["running", "pending", "pending"]
+
+    transcribed = messages.Transcribed(
+        object_key="t", sha256="1", segments=1, duration_seconds=10, language="en", model=MODEL
+    )
+    transitions.finish_transcription(call, transcribed, 1, AT)
+    assert states(call) == ["completed", "completed", "running"]
+
+    transitions.complete(call, ANALYZED, build_artefacts(), attempt=1, at=AT)
+    assert states(call) == ["completed", "completed", "completed"]
+    assert call.stages[0]["finished_at"] == AT.isoformat()
+
+
+def test_one_broken_analyser_is_named_but_fails_nothing() -> None:
+    call = build_call()
+    good = insights.AnalyzerRun(name="metrics", version="1", ok=True, seconds=0.1)
+    bad = insights.AnalyzerRun(
+        name="sentiment", version="1", ok=False, seconds=0.1, error_code="crashed"
+    )
+    transitions.complete(call, ANALYZED, build_artefacts(good, bad), attempt=1, at=AT)
+
+    assert call.status is CallStatus.COMPLETED
+    assert call.stages[2]["state"] == "completed"
+    assert call.stages[2]["error"] == {"sentiment": "crashed"}
+
+
+def test_when_every_analyser_broke_the_stage_failed_and_the_call_did_not() -> None:
+    call = build_call()
+    bad = insights.AnalyzerRun(name="metrics", version="1", ok=False, seconds=0.1)
+    transitions.complete(call, ANALYZED, build_artefacts(bad), attempt=1, at=AT)
+
+    assert call.status is CallStatus.COMPLETED
+    assert states(call) == ["completed", "completed", "failed"]
+
+
+def test_a_failure_marks_its_stage() -> None:
+    call = build_call()
+    transitions.start(call, build_started(), 1, AT)
+    failed = messages.Failed(
+        reason="InferenceFailed", code="inference_failed", message="m" * 2000,
+        stage=Stage.TRANSCRIBE, retryable=True,
+    )  # fmt: skip
+    transitions.fail(call, failed, 1, AT)
+
+    assert states(call) == ["failed", "pending", "pending"]
+    assert (call.completed_at, len(call.error_message or "")) == (AT, 1024)

@@ -1,0 +1,48 @@
+"""API keys and passwords without a database."""
+
+import pytest
+from parlance.api import auth
+
+
+def test_a_key_has_its_parts() -> None:
+    key = auth.generate_key("test")
+    prefix, environment, key_id, secret, crc = key.text.split("_")
+
+    assert (prefix, environment, key_id) == ("pk", "test", key.key_id)
+    assert (len(secret), len(crc), len(key.sha256)) == (43, 6, 32)
+    assert auth.parse_key_id(key.text) == key.key_id
+
+
+def test_keys_do_not_repeat() -> None:
+    assert len({auth.generate_key().text for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: "",
+        lambda text: text[:-1],
+        lambda text: text + "0",
+        lambda text: text.replace("pk_", "sk_", 1),
+        lambda text: text.upper(),
+        lambda text: text[:20] + ("a" if text[20] != "a" else "b") + text[21:],
+        lambda text: f"é{text}",
+        lambda text: text * 4,
+        lambda text: "pk_live_x",
+    ],
+)
+def test_a_mistyped_key_is_told_by_its_crc(spoil: object) -> None:
+    text = auth.generate_key().text
+    assert callable(spoil)
+
+    with pytest.raises(auth.InvalidKey):
+        auth.parse_key_id(spoil(text))
+
+
+def test_passwords() -> None:
+    stored = auth.hash_password("correct horse")
+
+    assert stored.startswith("$argon2id$")
+    assert auth.is_password_right(stored, "correct horse")
+    assert not auth.is_password_right(stored, "wrong horse")
+    assert not auth.is_password_right(None, "correct horse")
