@@ -161,6 +161,8 @@ def _build_user_prefix() -> list[str]:
         f"--reuid={account.pw_uid}",
         f"--regid={account.pw_gid}",
         "--clear-groups",
+        # Else access(2), by which initdb looks for its own program, ignores the capability.
+        "--securebits=+no_setuid_fixup",
         f"--inh-caps={CAPABILITY}",
         f"--ambient-caps={CAPABILITY}",
         "--",

@@ -142,11 +142,11 @@ async def _build_program(
     async with progress.open_step(f"building {program}") as step:
         with cache.open_new_file(path) as temporary:
             argv = _build_arguments(go, recipe, temporary)
-            for _ in range(TRIES):
-                status = await _run_counted(argv, recipe.module, folder, log_path, step)
-                if status == 0:
-                    return
-            raise errors.CommandFailed(argv, status, log_path)
+            tries_left = TRIES
+            while status := await _run_counted(argv, recipe.module, folder, log_path, step):
+                tries_left -= 1
+                if not tries_left:
+                    raise errors.CommandFailed(argv, status, log_path)
 
 
 def _build_arguments(go: pathlib.Path, recipe: Recipe, target: pathlib.Path) -> list[str]:

@@ -68,6 +68,21 @@ async def test_an_ordinary_role_logs_in_with_its_password(tmp_path: pathlib.Path
             await asyncpg.connect(server.format_dsn("app", "wrong", "postgres"))
 
 
+async def test_it_runs_from_below_a_private_home(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    programs = home / "bin"
+    programs.symlink_to(postgres.find_programs_folder())
+    monkeypatch.setattr(postgres, "find_programs_folder", lambda: programs)
+
+    async with postgres.open_postgres(home / "state", is_durable=False) as server:
+        client = await asyncpg.connect(server.admin_dsn)
+        assert await client.fetchval("SELECT 1") == 1
+        await client.close()
+
+
 async def test_nothing_is_left_running_though_a_session_is_open(tmp_path: pathlib.Path) -> None:
     async with postgres.open_postgres(tmp_path, is_durable=False) as server:
         client = await asyncpg.connect(server.admin_dsn)
