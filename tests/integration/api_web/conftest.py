@@ -76,11 +76,20 @@ async def database_server(
         yield opened
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_nats(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[nats_server.NatsServer]:
+    """For tests that neither stop it nor mind the events of others."""
+    async with nats_server.open_nats(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
 @pytest.fixture
 async def settings(
-    database_server: postgres.Postgres, nats: nats_server.NatsServer, tmp_path: pathlib.Path
+    database_server: postgres.Postgres, shared_nats: nats_server.NatsServer, tmp_path: pathlib.Path
 ) -> Settings:
-    """An own database, bus and store; no cluster at all."""
+    """An own database and store; no cluster at all."""
     name = f"test_{uuid.uuid4().hex}"
     connection = await asyncpg.connect(database_server.admin_dsn)
     try:
@@ -96,7 +105,7 @@ async def settings(
         ),
         http=HttpSettings(http_host="127.0.0.1", http_port=0, drain_seconds=5.0),
         recorder=RecorderSettings(),
-        bus=BusSettings(nats_url=nats.url),
+        bus=BusSettings(nats_url=shared_nats.url),
         store=StoreSettings(store_url=f"file://{tmp_path / 'objects'}"),
         kube=KubeSettings(KUBECONFIG=kubeconfig),
         telemetry=TelemetrySettings(),
@@ -129,6 +138,13 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
 @pytest.fixture
 async def api(settings: Settings) -> AsyncIterator[Api]:
     async with open_api(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def api_bus(settings: Settings) -> AsyncIterator[Bus]:
+    """The bus of the API under test, from outside of it."""
+    async with bus_package.open_bus(settings.bus, client_name="test") as opened:
         yield opened
 
 

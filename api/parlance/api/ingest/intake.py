@@ -99,11 +99,12 @@ class Intake:
     ) -> TakenAudio:
         """Store the stream. Raises Refused (blaming `field`) for what is not audio or too large,
         StoreUnavailable, and whatever the stream raises; then nothing is left in the store."""
-        async with contextlib.aclosing(body.gather(chunks, BLOCK_BYTES)) as blocks:
+        counted = self._count(chunks)
+        async with contextlib.aclosing(body.gather(counted, BLOCK_BYTES)) as blocks:
             first = await anext(blocks, b"")
             container = identify(first[: sniff.HEAD_BYTES], field)
             key = format_key(container)
-            stored = await self._store.put_stream(key, self._count(first, blocks))
+            stored = await self._store.put_stream(key, _chain(first, blocks))
         assert stored.sha256 is not None
         _BYTES.inc(stored.size_bytes)
         return TakenAudio(key, container, stored.size_bytes, stored.sha256)
@@ -126,20 +127,19 @@ class Intake:
         with contextlib.suppress(RuntimeFault):
             await asyncio.shield(asyncio.ensure_future(self._store.delete(key)))
 
-    async def _count(
-        self, first: bytes, blocks: AsyncIterator[bytes]
-    ) -> AsyncGenerator[bytes, None]:
-        size_bytes = len(first)
-        self._check(size_bytes)
-        yield first
-        async for block in blocks:
-            size_bytes += len(block)
-            self._check(size_bytes)
-            yield block
+    async def _count(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        size_bytes = 0
+        async for chunk in chunks:
+            size_bytes += len(chunk)
+            if size_bytes > self.max_bytes:
+                raise multipart.refuse_body(self.max_bytes)
+            yield chunk
 
-    def _check(self, size_bytes: int) -> None:
-        if size_bytes > self.max_bytes:
-            raise multipart.refuse_body(self.max_bytes)
+
+async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for block in rest:
+        yield block
 
 
 def identify(head: bytes, field: str) -> Container:

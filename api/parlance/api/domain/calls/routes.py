@@ -176,7 +176,6 @@ class CallsController(Controller):
         summary="Get the audio of a call",
         opt=_READ,
         responses=operations.READ_PROBLEMS,
-        media_type="application/octet-stream",
     )
     async def get_audio(
         self,
