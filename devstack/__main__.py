@@ -5,7 +5,7 @@ import asyncio
 import pathlib
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from devstack import demo, errors, stack, supervisor, triton
@@ -18,12 +18,24 @@ def main(argv: list[str]) -> int:
     arguments = _parse(argv)
     try:
         return _run(_dispatch(arguments))
-    except errors.DevstackError as exc:
-        print(f"\n{exc}", file=sys.stderr)
-        return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("\nstopped", file=sys.stderr)
         return 130
+    except (errors.DevstackError, ExceptionGroup) as exc:
+        for fault in _find_faults(exc):
+            print(f"\n{fault}", file=sys.stderr)
+        return 1
+
+
+def _find_faults(exc: Exception) -> Iterator[errors.DevstackError]:
+    """The plain faults in what a task group raised; anything else is a bug and goes on."""
+    if isinstance(exc, errors.DevstackError):
+        yield exc
+    elif isinstance(exc, ExceptionGroup):
+        for part in exc.exceptions:
+            yield from _find_faults(part)
+    else:
+        raise exc
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -65,8 +77,9 @@ async def _dispatch(arguments: argparse.Namespace) -> int:
 
 async def _set_up() -> None:
     """Everything that takes long the first time."""
-    await triton.ensure_triton_venv()
-    await build.build_programs(build.NEEDED)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(triton.ensure_triton_venv())
+        tasks.create_task(build.build_programs(build.NEEDED))
 
 
 def _print_state(state: supervisor.State) -> None:

@@ -1,10 +1,11 @@
 """A small client of Parlance's HTTP API: for the demo, the end-to-end tests and the benchmarks."""
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import pathlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import httpx
@@ -99,7 +100,7 @@ class ApiClient:
 
     async def stream_events(
         self, call_id: str, *, last_event_id: int | None = None
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Events of one connection; ends when the server closes it."""
         headers = {"Accept": "text/event-stream"}
         if last_event_id is not None:
@@ -112,16 +113,18 @@ class ApiClient:
             async for event in _parse_events(answer.aiter_lines()):
                 yield event
 
-    async def follow(self, call_id: str) -> AsyncIterator[Event]:
+    async def follow(self, call_id: str) -> AsyncGenerator[Event, None]:
         """Events until a terminal one, over as many connections as it takes."""
         last: int | None = None
         while True:
             try:
-                async for event in self.stream_events(call_id, last_event_id=last):
-                    last = event.id if event.id is not None else last
-                    yield event
-                    if event.is_terminal:
-                        return
+                stream = self.stream_events(call_id, last_event_id=last)
+                async with contextlib.aclosing(stream):
+                    async for event in stream:
+                        last = event.id if event.id is not None else last
+                        yield event
+                        if event.is_terminal:
+                            return
             except httpx.TransportError:
                 await asyncio.sleep(0.2)
 

@@ -3,6 +3,7 @@
 DevstackError
 ├── MissingTool        a program or package that nobody but the user can install
 ├── CommandFailed      a build or set-up command ended with an error
+├── KubectlFailed      kubectl refused; carries its words
 ├── ServerDied         a server ended although nobody asked it to
 └── NotInTime          a condition did not come true
 """
@@ -43,6 +44,14 @@ class CommandFailed(DevstackError):
         self.argv = tuple(argv)
         self.status = status
         self.log_path = log_path
+
+
+class KubectlFailed(DevstackError):
+    """kubectl ended with an error."""
+
+    def __init__(self, words: Sequence[str], problem: str) -> None:
+        super().__init__(f"`kubectl {' '.join(words)}`: {problem.strip()}")
+        self.problem = problem
 
 
 class ServerDied(DevstackError):

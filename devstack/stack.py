@@ -101,15 +101,15 @@ async def open_stack(folder: pathlib.Path, options: Options | None = None) -> As
             **options.environment,
         }
         async with progress.open_step("preparing schema, custom resources and the first company"):
-            _, credentials = await asyncio.gather(
-                _prepare_cluster(cluster), _prepare_company(folder, environment)
-            )
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_prepare_cluster(cluster))
+                credentials = tasks.create_task(_prepare_company(folder, environment))
         async with progress.open_step("starting api, recorder, operator and worker"):
             urls, processes = await _open_processes(stack, folder, environment, options)
         yield Stack(
             url=urls[0],
             urls=urls,
-            credentials=credentials,
+            credentials=credentials.result(),
             cluster=cluster,
             namespace=NAMESPACE,
             nats=nats,
@@ -124,20 +124,22 @@ async def open_stack(folder: pathlib.Path, options: Options | None = None) -> As
 async def _open_servers(
     stack: contextlib.AsyncExitStack, folder: pathlib.Path, options: Options
 ) -> tuple[nats_server.NatsServer, postgres.Postgres, Cluster, triton.TritonServer]:
-    return await asyncio.gather(
-        stack.enter_async_context(nats_server.open_nats(folder / "nats")),
-        stack.enter_async_context(
-            postgres.open_postgres(folder / "postgres", is_durable=options.is_durable)
-        ),
-        stack.enter_async_context(
-            open_cluster(
-                folder / "kubernetes",
-                use_current=options.use_current_cluster,
-                is_durable=options.is_durable,
-            )
-        ),
-        stack.enter_async_context(triton.open_triton(folder / "triton")),
+    is_durable = options.is_durable
+    opening = open_cluster(
+        folder / "kubernetes", use_current=options.use_current_cluster, is_durable=is_durable
     )
+    # A task group, not gather: when one fails, the others have stopped starting before the
+    # exit stack closes what has started.
+    async with asyncio.TaskGroup() as tasks:
+        nats = tasks.create_task(stack.enter_async_context(nats_server.open_nats(folder / "nats")))
+        database = tasks.create_task(
+            stack.enter_async_context(
+                postgres.open_postgres(folder / "postgres", is_durable=is_durable)
+            )
+        )
+        cluster = tasks.create_task(stack.enter_async_context(opening))
+        model = tasks.create_task(stack.enter_async_context(triton.open_triton(folder / "triton")))
+    return nats.result(), database.result(), cluster.result(), model.result()
 
 
 def _build_environment(
@@ -220,9 +222,13 @@ async def _open_processes(
     for number, port in enumerate(api_ports, start=1):
         name = "api" if number == 1 else f"api-{number}"
         starting[name] = _open_api(folder, environment, name, port)
-    started = await asyncio.gather(*(stack.enter_async_context(one) for one in starting.values()))
+    async with asyncio.TaskGroup() as tasks:
+        started = {
+            name: tasks.create_task(stack.enter_async_context(one))
+            for name, one in starting.items()
+        }
     urls = tuple(f"http://{ports.LOOPBACK}:{port}" for port in api_ports)
-    return urls, dict(zip(starting, started, strict=True))
+    return urls, {name: task.result() for name, task in started.items()}
 
 
 def open_parlance(

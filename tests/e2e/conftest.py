@@ -15,10 +15,9 @@ TIMEOUT_SECONDS = 300
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here shares one event loop with the stack, and may take its time."""
+    """Everything here needs the stack and may take its time."""
     for item in items:
         if "/e2e/" in str(item.path):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"))
             item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
             item.add_marker(pytest.mark.stack)
 

@@ -43,9 +43,10 @@ def segment_ids(events: list[Event]) -> list[str]:
 
 
 async def fetch_transcript(client: ApiClient, call_id: str) -> str:
-    answer = await client.get(f"/api/calls/{call_id}/transcript", format="txt")
+    """All that was said, in order."""
+    answer = await client.get(f"/api/calls/{call_id}/transcript")
     assert answer.status_code == 200, answer.text
-    return answer.text
+    return " ".join(segment["text"] for segment in answer.json()["segments"])
 
 
 def write_unique(source: pathlib.Path, target: pathlib.Path, mark: int) -> pathlib.Path:

@@ -1,6 +1,7 @@
 """kill -9 of every process in the middle of a call: it completes, and nothing is said twice."""
 
 import asyncio
+import contextlib
 import pathlib
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ from devstack.api_client import ApiClient
 from devstack.process import ServerProcess
 from devstack.stack import Stack
 from tests.e2e import observing
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CALL_SECONDS = 300.0
 END_TIMEOUT_SECONDS = 150.0
@@ -38,10 +41,11 @@ async def wait_for_segments(client: ApiClient, call_id: str, count: int) -> None
     """Until the call is in the middle of its work."""
     seen = 0
     async with asyncio.timeout(60):
-        async for event in client.follow(call_id):
-            seen += event.type == "call.segment"
-            if seen >= count:
-                return
+        async with contextlib.aclosing(client.follow(call_id)) as events:
+            async for event in events:
+                seen += event.type == "call.segment"
+                if seen >= count:
+                    return
 
 
 async def require_one_good_result(
@@ -133,5 +137,5 @@ async def test_a_hundred_calls_survive_the_loss_of_the_whole_bus(
 
 async def has_some_ended(client: ApiClient, call_ids: list[str]) -> bool:
     answer = await client.get("/api/calls", status="completed", limit=200)
-    ended = {call["call_id"] for call in answer.json()["items"]} & set(call_ids)
+    ended = {call["id"] for call in answer.json()["items"]} & set(call_ids)
     return len(ended) >= 10

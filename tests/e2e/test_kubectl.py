@@ -4,10 +4,14 @@ import json
 import pathlib
 import shutil
 
+import pytest
+
 from devstack import testdata, waiting
 from devstack.api_client import ApiClient
 from devstack.stack import Stack
 from tests.e2e import observing
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def format_job(name: str, key: str, **spec: object) -> str:
@@ -47,7 +51,7 @@ async def test_an_applied_job_completes_and_appears_in_the_api(
     call = await client.fetch_call(job["metadata"]["uid"])
     assert call["status"] == "completed"
     listed = (await client.get("/api/calls", limit=200)).json()["items"]
-    assert job["metadata"]["uid"] in {item["call_id"] for item in listed}
+    assert job["metadata"]["uid"] in {item["id"] for item in listed}
     shown = await kubectl("-n", stack.namespace, "get", "calljob", "by-hand")
     assert "Succeeded" in shown
     assert "100" in shown

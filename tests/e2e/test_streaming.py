@@ -6,11 +6,14 @@ import pathlib
 import random
 
 import httpx
+import pytest
 
 from devstack import testdata
 from devstack.api_client import ApiClient, Event
 from devstack.stack import Stack
 from tests.e2e import observing
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CUTS = 50
 
@@ -35,7 +38,7 @@ async def test_a_client_cut_fifty_times_sees_every_event_once_and_in_order(
             stream = chance.choice(clients).stream_events(call_id, last_event_id=last)
             patience_seconds = chance.uniform(0.0, 0.6) if cuts < CUTS else 120.0
             with contextlib.suppress(TimeoutError, httpx.TransportError):
-                async with asyncio.timeout(patience_seconds):
+                async with asyncio.timeout(patience_seconds), contextlib.aclosing(stream):
                     async for event in stream:
                         seen.append(event)
             cuts += 1
