@@ -16,8 +16,10 @@ from collections.abc import Callable
 from parlance.api import settings as configuration
 from parlance.api.settings import Settings
 from parlance.runtime import process, telemetry
+from parlance.runtime.errors import Retryable
 from pydantic import ValidationError
 
+EXIT_FAULT = 1
 EXIT_USAGE = 2
 
 
@@ -30,7 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"The settings in the environment are wrong:\n{exc}\n")
         return EXIT_USAGE
     command: Callable[[Settings, argparse.Namespace], int] = options.run
-    return command(settings, options)
+    try:
+        return command(settings, options)
+    except Retryable as fault:  # a part is away: a sentence says as much as a traceback
+        sys.stderr.write(f"{fault}\n")
+        return EXIT_FAULT
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -74,6 +80,7 @@ def _parse_agent(text: str) -> tuple[str, str]:
 
 
 def _serve(settings: Settings, _: argparse.Namespace) -> int:
+    # Imported here, as below: each command loads only what it needs.
     from parlance.api import asgi
 
     return asgi.serve(settings)

@@ -25,12 +25,13 @@ WAIT_FOR_OTHER_SECONDS = 300
 
 async def upgrade(owner_url: str, app_url: str) -> str:
     """Create the database if it is missing, migrate it to the newest version and apply the
-    application role's rights. Returns the role's name."""
-    await _create_missing_database(owner_url)
+    application role's rights. Returns the role's name. Raises UnsafeRole, DatabaseUnavailable."""
     engine = session.build_single_engine(owner_url)
     try:
-        async with engine.begin() as connection:
-            return await connection.run_sync(_upgrade, app_url)
+        with session.translated(is_connecting=True):
+            await _create_missing_database(owner_url)
+            async with engine.begin() as connection:
+                return await connection.run_sync(_upgrade, app_url)
     finally:
         await engine.dispose()
 

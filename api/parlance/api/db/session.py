@@ -82,17 +82,14 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def _session(self, name: str, value: str) -> AsyncIterator[AsyncSession]:
-        with _translated():
+        with translated():
             async with self._sessions() as session, session.begin():
                 await self._bind(session, name, value)
                 yield session
 
     async def _bind(self, session: AsyncSession, name: str, value: str) -> None:
-        try:
+        with translated(is_connecting=True):  # on first use
             await session.execute(_BIND, {"name": name, "value": value, **self._limits})
-        # Connecting happens here and is not wrapped by SQLAlchemy: refused, timed out, starting up.
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc_:
-            raise _translate(exc_) from exc_
 
 
 @contextlib.asynccontextmanager
@@ -138,13 +135,21 @@ def _milliseconds(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def translated(*, is_connecting: bool = False) -> Iterator[None]:
+    """Turn what the driver raises into the errors of `db.errors`.
+
+    While connecting also what SQLAlchemy does not wrap: refused, timed out, still starting.
+    """
     try:
         yield
     except exc.DBAPIError as exc_:
         raise _translate(exc_.orig or exc_) from exc_
     except exc.TimeoutError as exc_:  # no connection of the pool became free
         raise DatabaseUnavailable(None) from exc_
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc_:
+        if not is_connecting:
+            raise
+        raise _translate(exc_) from exc_
 
 
 def _translate(error: BaseException) -> Exception:

@@ -33,7 +33,7 @@ ERASE_SECONDS = 1.0
 MEASURE_SECONDS = 5.0
 MAX_PAUSE_SECONDS = 30.0
 DEAF_SECONDS = 120.0
-"""The bus has not answered a pull for so long: restarting may help where waiting did not."""
+"""Connected, and yet no pull was answered for so long: a restart may help where waiting did not."""
 
 
 async def run(settings: Settings, process: Process) -> None:
@@ -58,7 +58,7 @@ async def run(settings: Settings, process: Process) -> None:
         endpoint = await stack.enter_async_context(
             telemetry.serve_health(
                 settings.telemetry,
-                live=lambda: _check_live(inbox, clock),
+                live=lambda: _check_live(inbox, events, clock),
                 ready=lambda: _check_ready(database, events),
             )
         )
@@ -133,9 +133,9 @@ async def _relay_forever(relay: Relay, loop: _Loop, limits: RecorderSettings) ->
             await loop.pause(pause)
 
 
-async def _check_live(inbox: Inbox, clock: Clock) -> Mapping[str, str]:
+async def _check_live(inbox: Inbox, events: Bus, clock: Clock) -> Mapping[str, str]:
     silent_seconds = clock.monotonic() - inbox.heard_at
-    if silent_seconds > DEAF_SECONDS:
+    if events.is_connected and silent_seconds > DEAF_SECONDS:
         return {"bus": f"no answer for {silent_seconds:.0f} s"}
     return {}
 

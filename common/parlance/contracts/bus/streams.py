@@ -100,7 +100,7 @@ RECORDER = Consumer(
     stream=EVENTS.name,
     durable="recorder",
     filter_subject=subjects.EVENTS_ALL,
-    ack_wait_seconds=60.0,
+    ack_wait_seconds=15.0,
     max_ack_pending=256,
 )
 OPERATOR = Consumer(
