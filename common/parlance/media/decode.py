@@ -11,6 +11,7 @@ from parlance.media.bytesource import ByteSource
 from parlance.media.errors import EmptyFile, UndecodableAudio, build_error
 from parlance.media.limits import MediaLimits
 from parlance.media.sniff import Container
+from parlance.media.spawning import Spawner
 
 _ModelT = TypeVar("_ModelT", bound=pydantic.BaseModel)
 
@@ -81,6 +82,7 @@ async def open_decoder(
     container: Container,
     limits: MediaLimits | None = None,
     stall_timeout_seconds: float = 60.0,
+    spawner: Spawner | None = None,
 ) -> AsyncIterator[Decoder]:
     """Start decoding; leaving the block kills the child, however far it is.
 
@@ -89,7 +91,8 @@ async def open_decoder(
     """
     if source.size_bytes == 0:
         raise EmptyFile
-    async with host.open_child("decode", source, container, limits or MediaLimits()) as child:
+    limits = limits or MediaLimits()
+    async with host.open_child("decode", source, container, limits, spawner) as child:
         stream = _parse(StreamInfo, await child.receive(stall_timeout_seconds))
         yield Decoder(child, stream, stall_timeout_seconds)
 

@@ -7,11 +7,8 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-import os
 import socket
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 from parlance.media import wire
@@ -19,11 +16,8 @@ from parlance.media.bytesource import ByteSource
 from parlance.media.errors import DecoderLost, DecoderTimedOut, UndecodableAudio
 from parlance.media.limits import MediaLimits
 from parlance.media.sniff import Container
+from parlance.media.spawning import FreshSpawner, JobProcess, Spawner
 
-_ROOT = str(Path(__file__).resolve().parents[2])
-# -I: no environment, no user site, no current folder. The one folder it needs is named.
-_BOOT = "import sys; sys.path.insert(0, sys.argv.pop()); from parlance.media.child import main; "
-_COMMAND = (sys.executable, "-I", "-c", f"{_BOOT}main.main()")
 _MAX_REQUESTS_WAITING = 8
 
 
@@ -46,7 +40,7 @@ class Child:
 
     def __init__(
         self,
-        process: asyncio.subprocess.Process,
+        process: JobProcess,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         source: ByteSource,
@@ -117,6 +111,7 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await asyncio.gather(self._server, self._process.wait(), return_exceptions=True)
+        self._process.release()
         self._writer.close()
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
@@ -124,23 +119,17 @@ class Child:
 
 @contextlib.asynccontextmanager
 async def open_child(
-    mode: str, source: ByteSource, container: Container, limits: MediaLimits
+    mode: str,
+    source: ByteSource,
+    container: Container,
+    limits: MediaLimits,
+    spawner: Spawner | None = None,
 ) -> AsyncIterator[Child]:
     """Start the child on a job; it is dead when the block is left."""
     ours, theirs = socket.socketpair()
     try:
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *_COMMAND,
-                str(theirs.fileno()),
-                _ROOT,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,  # Ctrl-C is for the parent, which drains
-                env={},
-            )
+            process = await (spawner or FreshSpawner()).spawn(theirs)
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=wire.READ_BLOCK_BYTES)
     except BaseException:
         ours.close()
@@ -162,7 +151,6 @@ def _build_job(
         "demuxer": container.demuxer,
         "size_bytes": source.size_bytes,
         "max_read_bytes": int(source.size_bytes * limits.max_read_factor) + (64 << 20),
-        "parent_pid": os.getpid(),
         "requires_seccomp": False,
         "limits": dataclasses.asdict(limits),
     }

@@ -10,6 +10,7 @@ from parlance.media.bytesource import ByteSource
 from parlance.media.errors import EmptyFile, UndecodableAudio, build_error
 from parlance.media.limits import MediaLimits
 from parlance.media.sniff import Container
+from parlance.media.spawning import Spawner
 
 
 class ProbedMedia(pydantic.BaseModel):
@@ -40,11 +41,13 @@ async def probe(
     container: Container,
     limits: MediaLimits | None = None,
     timeout_seconds: float = 20.0,
+    spawner: Spawner | None = None,
 ) -> ProbedMedia:
     """Probe a file in the sandbox. Raises `MediaError`; the source's own errors pass through."""
     if source.size_bytes == 0:
         raise EmptyFile
-    async with host.open_child("probe", source, container, limits or MediaLimits()) as child:
+    limits = limits or MediaLimits()
+    async with host.open_child("probe", source, container, limits, spawner) as child:
         frame = await child.receive(timeout_seconds)
     return _parse_answer(frame, container)
 

@@ -1,4 +1,4 @@
-"""Framing on the socket between the parent and the sandboxed child. Both sides import this.
+"""Framing on the sockets between the parent and the sandboxed child. Both sides import this.
 
 Child to parent: frames of `type (1 byte), length (u32), payload`.
     REQUEST   payload `offset u64, length u32`: send me these bytes of the file
@@ -19,6 +19,13 @@ PCM = b"P"
 FRAME = struct.Struct("<cI")
 RANGE = struct.Struct("<QI")
 LENGTH = struct.Struct("<I")
+
+REPORT = struct.Struct("<cii")
+"""From a template to its parent: kind, process id, exit status (negative: a signal). With STARTED
+comes a descriptor of the process. From the parent comes one byte with a job's socket."""
+STARTED = b"S"
+ENDED = b"E"
+FAILED = b"F"
 
 SAMPLE_RATE_HZ = 16_000
 """Rate of all decoded audio."""

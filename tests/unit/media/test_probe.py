@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable
+from typing import Protocol
 
 import pytest
 from parlance.contracts.problems import WarningCode
@@ -10,18 +12,32 @@ from parlance.media.bytesource import MemorySource
 from parlance.media.errors import EmptyFile, MediaError
 from parlance.media.limits import MediaLimits
 from parlance.media.sniff import HEAD_BYTES, Container, sniff
+from parlance.media.spawning import Template
 
 from tests.unit.media import corpus
 
 
-async def probe_bytes(data: bytes, limits: MediaLimits | None = None) -> probe.ProbedMedia:
-    container = sniff(data[:HEAD_BYTES])
-    assert container is not None
-    return await probe.probe(MemorySource(data), container, limits)
+class ProbeBytes(Protocol):
+    def __call__(
+        self, data: bytes, limits: MediaLimits | None = None
+    ) -> Awaitable[probe.ProbedMedia]: ...
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def probe_bytes(template: Template) -> ProbeBytes:
+    async def probe_bytes(data: bytes, limits: MediaLimits | None = None) -> probe.ProbedMedia:
+        container = sniff(data[:HEAD_BYTES])
+        assert container is not None
+        return await probe.probe(MemorySource(data), container, limits, spawner=template)
+
+    return probe_bytes
 
 
 @pytest.mark.parametrize("name", corpus.GOOD)
-async def test_a_good_file_is_described(name: str) -> None:
+async def test_a_good_file_is_described(name: str, probe_bytes: ProbeBytes) -> None:
     probed = await probe_bytes(corpus.build_good(name))
 
     expected_seconds = 2.0 if "8 channels" in name or "video" in name else 3.0
@@ -36,7 +52,7 @@ def _is_stereo(name: str) -> bool:
 
 
 @pytest.mark.parametrize("name", corpus.BAD)
-async def test_a_bad_file_is_refused_with_its_code(name: str) -> None:
+async def test_a_bad_file_is_refused_with_its_code(name: str, probe_bytes: ProbeBytes) -> None:
     _, code = corpus.BAD[name]
     started = time.monotonic()
 
@@ -54,21 +70,23 @@ async def test_an_empty_file_is_refused() -> None:
 
 
 @pytest.mark.parametrize("declared_bytes", [0, 0x7FFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF - 36])
-async def test_a_wav_that_does_not_know_its_length_is_measured(declared_bytes: int) -> None:
+async def test_a_wav_that_does_not_know_its_length_is_measured(
+    declared_bytes: int, probe_bytes: ProbeBytes
+) -> None:
     probed = await probe_bytes(corpus.set_wav_size(corpus.build_wav(3), declared_bytes))
 
     assert probed.info.duration_seconds == pytest.approx(3.0, abs=0.01)
     assert probed.warnings == (WarningCode.DURATION_ESTIMATED,)
 
 
-async def test_a_wav_that_ends_early_is_truncated() -> None:
+async def test_a_wav_that_ends_early_is_truncated(probe_bytes: ProbeBytes) -> None:
     probed = await probe_bytes(corpus.build_wav(5)[: 44 + 2 * 16_000 * 2])
 
     assert probed.info.duration_seconds == pytest.approx(2.0, abs=0.01)
     assert probed.warnings == (WarningCode.TRUNCATED_AUDIO,)
 
 
-async def test_a_webm_from_a_browser_is_measured_by_its_packets() -> None:
+async def test_a_webm_from_a_browser_is_measured_by_its_packets(probe_bytes: ProbeBytes) -> None:
     probed = await probe_bytes(corpus.encode("webm", "libopus", 20.0, live="1"))
 
     assert probed.duration_source == "packets"
@@ -76,7 +94,9 @@ async def test_a_webm_from_a_browser_is_measured_by_its_packets() -> None:
     assert WarningCode.DURATION_ESTIMATED in probed.warnings
 
 
-async def test_an_mp3_without_a_frame_count_is_measured_by_its_packets() -> None:
+async def test_an_mp3_without_a_frame_count_is_measured_by_its_packets(
+    probe_bytes: ProbeBytes,
+) -> None:
     # Silence, then tones: at a variable bit rate the first seconds say nothing about the rest.
     pcm = bytes(2 * 44_100 * 10) + corpus.build_pcm(5.0, 44_100)
     data = corpus.encode("mp3", "libmp3lame", rate_hz=44_100, pcm=pcm, write_xing="0")
@@ -87,7 +107,7 @@ async def test_an_mp3_without_a_frame_count_is_measured_by_its_packets() -> None
     assert probed.info.duration_seconds == pytest.approx(15.0, abs=0.1)
 
 
-async def test_a_long_count_is_stopped_and_extrapolated() -> None:
+async def test_a_long_count_is_stopped_and_extrapolated(probe_bytes: ProbeBytes) -> None:
     data = corpus.encode("mp3", "libmp3lame", 120.0, rate_hz=8_000, write_xing="0")
 
     probed = await probe_bytes(data, MediaLimits(walk_seconds=0.0))
@@ -96,7 +116,9 @@ async def test_a_long_count_is_stopped_and_extrapolated() -> None:
     assert WarningCode.DURATION_ESTIMATED in probed.warnings
 
 
-async def test_the_header_of_a_large_file_is_believed_if_it_is_plausible() -> None:
+async def test_the_header_of_a_large_file_is_believed_if_it_is_plausible(
+    probe_bytes: ProbeBytes,
+) -> None:
     data = corpus.encode("flac", "flac", 20.0)
 
     probed = await probe_bytes(data, MediaLimits(walk_bytes=0))
@@ -105,7 +127,7 @@ async def test_the_header_of_a_large_file_is_believed_if_it_is_plausible() -> No
     assert probed.info.duration_seconds == pytest.approx(20.0, abs=0.01)
 
 
-async def test_an_m4a_cut_behind_its_index_is_truncated() -> None:
+async def test_an_m4a_cut_behind_its_index_is_truncated(probe_bytes: ProbeBytes) -> None:
     data = corpus.encode("ipod", "aac", 10.0, movflags="faststart")
 
     probed = await probe_bytes(data[: len(data) * 2 // 3])
@@ -114,7 +136,7 @@ async def test_an_m4a_cut_behind_its_index_is_truncated() -> None:
     assert 4.0 < probed.info.duration_seconds < 8.0
 
 
-async def test_half_a_flac_is_truncated() -> None:
+async def test_half_a_flac_is_truncated(probe_bytes: ProbeBytes) -> None:
     data = corpus.encode("flac", "flac", 10.0)
 
     probed = await probe_bytes(data[: len(data) // 2])
@@ -123,7 +145,7 @@ async def test_half_a_flac_is_truncated() -> None:
     assert probed.info.duration_seconds == pytest.approx(5.0, abs=0.5)
 
 
-async def test_the_file_may_be_a_little_under_the_limit_of_length() -> None:
+async def test_the_file_may_be_a_little_under_the_limit_of_length(probe_bytes: ProbeBytes) -> None:
     data = corpus.build_wav(3)
 
     await probe_bytes(data, MediaLimits(max_seconds=3.1))
@@ -157,7 +179,7 @@ async def test_a_wav_of_500_mb_costs_a_few_reads() -> None:
     assert source.bytes_read <= 4 << 20
 
 
-async def test_many_probes_run_side_by_side() -> None:
+async def test_many_probes_run_side_by_side(probe_bytes: ProbeBytes) -> None:
     data = corpus.encode("ipod", "aac")
 
     probed = await asyncio.gather(*(probe_bytes(data) for _ in range(6)))

@@ -21,9 +21,9 @@ import os, sys
 sys.path.insert(0, sys.argv[1])
 from parlance.media.child import sandbox
 import socket, subprocess, threading, json
-job = {"mode": "probe", "parent_pid": os.getppid(), "requires_seccomp": False,
+job = {"mode": "probe", "requires_seccomp": False,
        "limits": {"probe_cpu_seconds": 2, "address_space_bytes": 1 << 30}}
-sandbox.confine(job)
+sandbox.confine(job, os.getppid())
 assert "seccomp" in sandbox.lock(job)
 try:
     {attempt}

@@ -4,6 +4,7 @@ Started by `parlance.media.host`. It must start fast, so it imports PyAV, `parla
 and little of the standard library: no pydantic, no contracts, no asyncio.
 
     main      reads the job, confines itself, runs it, reports
+    template  forks such processes from one that has FFmpeg loaded
     sandbox   limits, seccomp
     remote    the file, read through the socket
     opening   forced demuxer, choice of the stream, codecs that are allowed

@@ -4,6 +4,7 @@ Memory is constant: one second of PCM and what FFmpeg holds. Gaps in the time st
 that sends nothing while nobody speaks) become silence, so that sample number is call time.
 """
 
+import functools
 import io
 import struct
 from collections.abc import Iterator
@@ -25,8 +26,9 @@ _MIN_PACKETS_FOR_RATIO = 500
 _CHECKED_SECONDS = 1.0
 
 
+@functools.cache
 def warm_up() -> None:
-    """Decode and resample two samples: PyAV imports some of its modules on first use, and the
+    """Once: decode and resample two samples: PyAV imports some of its modules on first use, and the
     sandbox will let no file be opened."""
     header = struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16)
     data = b"RIFF\x28\0\0\0WAVEfmt " + header + b"data\x04\0\0\0\0\0\0\0"

@@ -71,13 +71,17 @@ _OFFSET_NUMBER, _OFFSET_ARCHITECTURE = 0, 4
 _ALLOW, _KILL, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
 
 
-def confine(job: dict[str, Any]) -> None:
-    """Limits and ties to the parent; before FFmpeg is loaded."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
-    if os.getppid() != job["parent_pid"]:
+def follow_parent(parent_pid: int) -> None:
+    """Die when the parent dies, however it does."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:
         raise SystemExit(0)  # it died before the line above
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def confine(job: dict[str, Any], parent_pid: int) -> None:
+    """Limits and ties to the parent."""
+    follow_parent(parent_pid)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     limits = job["limits"]
     cpu_seconds = limits[f"{job['mode']}_cpu_seconds"]
     _limit(resource.RLIMIT_AS, limits["address_space_bytes"])

@@ -61,7 +61,8 @@ class VadModel:
         batch[0, :_CONTEXT_SAMPLES] = state.context
         batch[1:, :_CONTEXT_SAMPLES] = frames[:-1, -_CONTEXT_SAMPLES:]
         inputs = {"input": batch, "h": state.hidden, "c": state.cell}
-        probabilities, state.hidden, state.cell = self._session.run(None, inputs)
+        probabilities, hidden, cell = self._session.run(None, inputs)
+        state.hidden, state.cell = np.asarray(hidden), np.asarray(cell)
         state.context = frames[-1, -_CONTEXT_SAMPLES:].copy()
         return np.asarray(probabilities, np.float32).reshape(-1)
 

@@ -1,0 +1,206 @@
+"""A child always ends, whichever way it was made and whatever happens around it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+from parlance.media import decode, probe, spawning
+from parlance.media.bytesource import ByteSource, MemorySource
+from parlance.media.decode import Decoder
+from parlance.media.errors import DecoderLost, DecoderTimedOut
+from parlance.media.sniff import Container
+from parlance.media.spawning import FreshSpawner, Spawner, Template
+
+from tests.unit.media import corpus
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LONG_WAV = corpus.build_wav(120)
+
+
+@pytest.fixture(params=["fresh", "template"])
+def spawner(request: pytest.FixtureRequest, template: Template) -> Spawner:
+    return template if request.param == "template" else FreshSpawner()
+
+
+class Children:
+    """The processes below us that were not there at first."""
+
+    def __init__(self) -> None:
+        self._before = set(self._list())
+
+    def find(self) -> list[psutil.Process]:
+        return [child for child in self._list() if child not in self._before]
+
+    def _list(self) -> list[psutil.Process]:
+        return psutil.Process().children(recursive=True)
+
+
+@contextlib.asynccontextmanager
+async def open_wav(
+    source: ByteSource, spawner: Spawner, stall_timeout_seconds: float = 60.0
+) -> AsyncIterator[Decoder]:
+    opened = decode.open_decoder(
+        source, Container.WAV, stall_timeout_seconds=stall_timeout_seconds, spawner=spawner
+    )
+    async with opened as decoder:
+        yield decoder
+
+
+async def drain(source: ByteSource, spawner: Spawner, stall_timeout_seconds: float = 60.0) -> None:
+    async with open_wav(source, spawner, stall_timeout_seconds) as decoder:
+        async for _ in decoder:
+            pass
+
+
+async def test_leaving_early_ends_the_child(spawner: Spawner) -> None:
+    children = Children()
+
+    async with open_wav(MemorySource(LONG_WAV), spawner) as decoder:
+        async for _ in decoder:
+            assert children.find()
+            break
+
+    assert not children.find()
+
+
+async def test_the_end_of_the_file_ends_the_child(spawner: Spawner) -> None:
+    children = Children()
+
+    await drain(MemorySource(corpus.build_wav(2)), spawner)
+
+    assert not children.find()
+
+
+async def test_cancelling_ends_the_child(spawner: Spawner) -> None:
+    children = Children()
+    started = asyncio.Event()
+
+    async def work() -> None:
+        async with open_wav(MemorySource(LONG_WAV), spawner) as decoder:
+            async for _ in decoder:
+                started.set()
+                await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert not children.find()
+
+
+async def test_cancelling_at_any_moment_ends_the_child(spawner: Spawner) -> None:
+    children = Children()
+
+    for turns in (0, 1, 2, 3, 5, 8, 13, 21):
+        task = asyncio.create_task(drain(MemorySource(LONG_WAV), spawner))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    # A fork that was asked for may still be on its way; the next one comes behind it.
+    await drain(MemorySource(corpus.build_wav(1)), spawner)
+
+    assert not [child for child in children.find() if child.status() != psutil.STATUS_ZOMBIE]
+
+
+class HangingSource(MemorySource):
+    """A store that stops answering after the first block."""
+
+    async def read(self, offset: int, length: int) -> bytes:
+        if offset > 0:
+            await asyncio.Event().wait()
+        return await super().read(offset, length)
+
+
+class FailingSource(MemorySource):
+    async def read(self, offset: int, length: int) -> bytes:
+        if offset > 0:
+            raise ConnectionResetError("the store is gone")
+        return await super().read(offset, length)
+
+
+async def test_a_source_that_hangs_is_given_up(spawner: Spawner) -> None:
+    children = Children()
+
+    with pytest.raises(DecoderTimedOut):
+        await drain(HangingSource(LONG_WAV), spawner, stall_timeout_seconds=1.0)
+
+    assert not children.find()
+
+
+async def test_an_error_of_the_source_comes_through_as_it_is(spawner: Spawner) -> None:
+    children = Children()
+
+    with pytest.raises(ConnectionResetError):
+        await drain(FailingSource(LONG_WAV), spawner)
+
+    assert not children.find()
+
+
+async def test_a_killed_child_is_a_retryable_loss(spawner: Spawner) -> None:
+    children = Children()
+
+    with pytest.raises(DecoderLost) as caught:
+        async with open_wav(MemorySource(LONG_WAV), spawner) as decoder:
+            async for _ in decoder:
+                for child in children.find():
+                    child.kill()
+
+    assert caught.value.retryable
+
+
+async def test_the_sandbox_is_the_same(spawner: Spawner) -> None:
+    source = MemorySource(corpus.build_wav(1))
+
+    probed = await probe.probe(source, Container.WAV, spawner=spawner)
+
+    assert probed.protections == ("rlimits", "no_new_privileges", "seccomp")
+
+
+async def test_many_children_work_side_by_side(spawner: Spawner) -> None:
+    data = corpus.encode("ipod", "aac")
+
+    probed = await asyncio.gather(
+        *(probe.probe(MemorySource(data), Container.M4A, spawner=spawner) for _ in range(8))
+    )
+
+    assert len({answer.info.duration_seconds for answer in probed}) == 1
+
+
+async def test_a_template_that_dies_is_started_again() -> None:
+    children = Children()
+    async with spawning.open_template() as template:
+        await drain(MemorySource(corpus.build_wav(1)), template)
+        (dead,) = children.find()
+        dead.kill()
+        await drain(MemorySource(corpus.build_wav(1)), template)
+
+    assert not children.find()
+
+
+async def test_the_death_of_a_template_is_a_retryable_loss_of_its_children() -> None:
+    children = Children()
+    async with spawning.open_template() as template:
+        with pytest.raises(DecoderLost) as caught:
+            async with open_wav(MemorySource(LONG_WAV), template) as decoder:
+                async for _ in decoder:
+                    for child in children.find():
+                        if child.ppid() == psutil.Process().pid:
+                            child.kill()
+
+    assert caught.value.retryable
+    assert not children.find()
+
+
+async def test_closing_a_template_ends_everything() -> None:
+    children = Children()
+
+    async with spawning.open_template():
+        assert children.find()
+
+    assert not children.find()
