@@ -17,6 +17,7 @@ from parlance.inference.worker.loop import WorkerLoop
 from parlance.inference.worker.patience import Patience
 from parlance.inference.worker.recording import RecordingOpener
 from parlance.inference.worker.transcription import Gate
+from parlance.media import spawning
 from parlance.media.limits import MediaLimits
 from parlance.runtime import bus, fetch, store, telemetry
 from parlance.runtime.addresses import parse_allow_list
@@ -68,6 +69,7 @@ async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHeal
         store.open_store(settings.store) as objects,
         client.open_triton(settings.asr) as transcriber,
         pipeline.open_analyst() as analyst,
+        spawning.open_template() as decoders,
     ):
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="ear") as executor:
             tools = Tools(
@@ -75,7 +77,7 @@ async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHeal
                 store=objects,
                 fetcher=UriFetcher(objects, fetch.Fetcher(limits)),
                 transcriber=transcriber,
-                open_windows=RecordingOpener(vad.open_model(), executor, MediaLimits()),
+                open_windows=RecordingOpener(vad.open_model(), executor, MediaLimits(), decoders),
                 analyze=analyst.analyze,
                 patience=Patience(clock, deadline_seconds=worker.worker_patience_seconds),
                 read_patience=Patience(clock, deadline_seconds=_READ_PATIENCE_SECONDS),

@@ -17,6 +17,7 @@ from parlance.inference.audio.windows import iter_windows
 from parlance.inference.worker.intake import Audio
 from parlance.media import decode
 from parlance.media.limits import MediaLimits
+from parlance.media.spawning import Spawner
 
 
 class WindowStream(Protocol):
@@ -58,15 +59,21 @@ class WindowOpener(Protocol):
 class RecordingOpener:
     """The `WindowOpener` of production."""
 
-    def __init__(self, vad: VadModel, executor: Executor, limits: MediaLimits) -> None:
+    def __init__(
+        self, vad: VadModel, executor: Executor, limits: MediaLimits, spawner: Spawner | None = None
+    ) -> None:
         self._vad = vad
         self._executor = executor
         self._limits = limits
+        self._spawner = spawner
 
     @asynccontextmanager
     async def __call__(self, audio: Audio, policy: ChannelPolicy) -> AsyncIterator[WindowStream]:
         started = time.perf_counter()
-        async with decode.open_decoder(audio.source, audio.container, self._limits) as decoder:
+        opened = decode.open_decoder(
+            audio.source, audio.container, self._limits, spawner=self._spawner
+        )
+        async with opened as decoder:
             opening_seconds = time.perf_counter() - started
             ear = _TimedFrontEnd(self._vad, policy, decoder.stream.channels)
             yield Recording(audio, decoder, ear, self._executor, opening_seconds)
