@@ -57,21 +57,29 @@ class Store:
         self._backend = backend
         self._folder = folder
 
-    async def put_stream(self, key: str, chunks: AsyncIterator[bytes]) -> StoredObject:
+    async def put_stream(
+        self, key: str, chunks: AsyncIterator[bytes], *, is_flushed: bool = True
+    ) -> StoredObject:
         """Write a stream of unknown length in flat memory, hashing it on the way.
 
         The object appears whole or not at all. An error raised by `chunks` comes out unchanged
-        and leaves nothing behind.
+        and leaves nothing behind. With `is_flushed` False it is durable only after `flush`, which
+        the caller may run beside something else.
         """
         hasher = hashlib.sha256()
         size_bytes = 0
         failure: BaseException | None = None
+        loop = asyncio.get_running_loop()
+        hashing: asyncio.Future[None] = loop.create_future()
+        hashing.set_result(None)
 
         async def counted() -> AsyncIterator[bytes]:
-            nonlocal size_bytes, failure
+            nonlocal size_bytes, failure, hashing
             try:
                 async for chunk in chunks:
-                    hasher.update(chunk)
+                    await hashing
+                    # Beside the write and the wait for the next chunk, which take as long.
+                    hashing = loop.run_in_executor(None, hasher.update, chunk)
                     size_bytes += len(chunk)
                     yield chunk
             except BaseException as exc:
@@ -95,14 +103,16 @@ class Store:
                 if failure is not None:
                     raise failure from None
                 raise
-            await self._flush(key)
+            await hashing
+            if is_flushed:
+                await self.flush(key)
         _BYTES.labels("in").inc(size_bytes)
         return StoredObject(key, size_bytes, hasher.hexdigest())
 
     async def put_bytes(self, key: str, data: bytes) -> StoredObject:
         with _SECONDS.labels("put").time():
             await self._run(key, lambda: obstore.put_async(self._backend, key, data))
-            await self._flush(key)
+            await self.flush(key)
         _BYTES.labels("in").inc(len(data))
         return StoredObject(key, len(data), hashlib.sha256(data).hexdigest())
 
@@ -144,7 +154,7 @@ class Store:
         """Move an object, replacing what is at the target."""
         with _SECONDS.labels("rename").time():
             await self._run(source, lambda: obstore.rename_async(self._backend, source, target))
-            await self._flush(target)
+            await self.flush(target)
 
     async def delete(self, key: str) -> None:
         """Deleting what is not there is fine."""
@@ -224,7 +234,8 @@ class Store:
             )
         )
 
-    async def _flush(self, key: str) -> None:
+    async def flush(self, key: str) -> None:
+        """Make an object and its folder entry durable; remote stores are by themselves."""
         folder = self._folder
         if folder is not None:
             await self._run(key, lambda: asyncio.to_thread(_flush_to_disk, folder / key, folder))

@@ -36,11 +36,13 @@ async def read_body(request: Request[Any, Any, Any]) -> AsyncGenerator[bytes, No
 
 async def gather(chunks: AsyncIterator[bytes], block_bytes: int) -> AsyncGenerator[bytes, None]:
     """The same bytes in larger pieces: fewer crossings into the store's threads."""
-    block = bytearray()
+    pieces: list[bytes] = []
+    size_bytes = 0
     async for chunk in chunks:
-        block += chunk
-        if len(block) >= block_bytes:
-            yield bytes(block)
-            block = bytearray()
-    if block:
-        yield bytes(block)
+        pieces.append(chunk)
+        size_bytes += len(chunk)
+        if size_bytes >= block_bytes:
+            yield b"".join(pieces)
+            pieces, size_bytes = [], 0
+    if pieces:
+        yield b"".join(pieces)

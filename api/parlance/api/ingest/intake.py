@@ -17,6 +17,7 @@ from parlance.media import probe, sniff
 from parlance.media.errors import MediaError
 from parlance.media.limits import MediaLimits
 from parlance.media.sniff import Container
+from parlance.media.spawning import Spawner
 from parlance.runtime.errors import RuntimeFault
 from parlance.runtime.store import Store
 from prometheus_client import Counter, Gauge
@@ -66,11 +67,13 @@ class Intake:
         max_bytes: int,
         max_running: int,
         limits: MediaLimits | None = None,
+        spawner: Spawner | None = None,
     ) -> None:
         self._store = store
         self._max_running = max_running
         self._running = 0
         self._limits = limits or MediaLimits()
+        self._spawner = spawner
         self.max_bytes = max_bytes
 
     @contextlib.contextmanager
@@ -97,25 +100,35 @@ class Intake:
         format_key: Callable[[Container], str],
         field: str = "call",
     ) -> TakenAudio:
-        """Store the stream. Raises Refused (blaming `field`) for what is not audio or too large,
-        StoreUnavailable, and whatever the stream raises; then nothing is left in the store."""
+        """Store the stream; it is durable once `examine` has returned.
+
+        Raises Refused (blaming `field`) for what is not audio or too large, StoreUnavailable, and
+        whatever the stream raises; then nothing is left in the store.
+        """
         counted = self._count(chunks)
         async with contextlib.aclosing(body.gather(counted, BLOCK_BYTES)) as blocks:
             first = await anext(blocks, b"")
             container = identify(first[: sniff.HEAD_BYTES], field)
             key = format_key(container)
-            stored = await self._store.put_stream(key, _chain(first, blocks))
+            stored = await self._store.put_stream(key, _chain(first, blocks), is_flushed=False)
         assert stored.sha256 is not None
         _BYTES.inc(stored.size_bytes)
         return TakenAudio(key, container, stored.size_bytes, stored.sha256)
 
     async def examine(self, audio: TakenAudio, field: str = "call") -> probe.ProbedMedia:
-        """Decode a little of it, away from everything. Raises Refused."""
+        """Decode a little of it, away from everything, while the disk is flushed. Afterwards the
+        object is durable. Raises Refused, StoreUnavailable."""
         source = StoredSource(self._store, audio.key, audio.size_bytes)
         try:
-            return await probe.probe(source, audio.container, self._limits, PROBE_SECONDS)
+            found, _ = await asyncio.gather(
+                probe.probe(
+                    source, audio.container, self._limits, PROBE_SECONDS, spawner=self._spawner
+                ),
+                self._store.flush(audio.key),
+            )
         except MediaError as exc:
             raise _refuse_media(exc, field) from exc
+        return found
 
     async def move(self, audio: TakenAudio, key: str) -> TakenAudio:
         await self._store.rename(audio.key, key)
