@@ -69,7 +69,8 @@ def _report(refused: Refused, exc: Exception, path: str) -> None:
     if refused.problem is Problem.INTERNAL:
         _log.error("unhandled", path=path, exc_info=exc)
     elif refused.problem.status >= 500:
-        _log.warning("unavailable", path=path, code=refused.problem.code, cause=repr(exc.__cause__ or exc))
+        cause = repr(exc.__cause__ or exc)
+        _log.warning("unavailable", path=path, code=refused.problem.code, cause=cause)
 
 
 def translate(exc: Exception) -> Refused:

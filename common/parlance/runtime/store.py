@@ -34,6 +34,8 @@ _SECONDS = Histogram("parlance_store_seconds", "Time of one store operation.", [
 _PART_BYTES = 8 << 20
 """One part of a multipart upload: S3 wants at least 5 MiB; two in flight keep memory flat."""
 _PARTS_IN_FLIGHT = 2
+_HASH_BYTES = 1 << 20
+"""One step of the hashing thread; a step for each chunk would cost as much as its hash."""
 _READ_BYTES = 1 << 20
 _PROBE_KEY = "staging/probe"
 
@@ -48,6 +50,42 @@ class StoredObject:
     size_bytes: int
     sha256: str | None = None
     modified_at: datetime | None = None
+
+
+class _StreamHasher:
+    """Hashes in a thread, a batch of chunks behind the stream: beside the write and the wait for
+    the next chunks, which take as long."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._hash = hashlib.sha256()
+        self._batch: list[bytes] = []
+        self._batch_bytes = 0
+        self._running: asyncio.Future[None] | None = None
+
+    async def update(self, chunk: bytes) -> None:
+        self.size_bytes += len(chunk)
+        self._batch.append(chunk)
+        self._batch_bytes += len(chunk)
+        if self._batch_bytes >= _HASH_BYTES:
+            await self._hash_batch()
+
+    async def finish(self) -> str:
+        await self._hash_batch()
+        assert self._running is not None
+        await self._running
+        return self._hash.hexdigest()
+
+    async def _hash_batch(self) -> None:
+        if self._running is not None:
+            await self._running
+        batch, self._batch, self._batch_bytes = self._batch, [], 0
+        loop = asyncio.get_running_loop()
+        self._running = loop.run_in_executor(None, self._hash_all, batch)
+
+    def _hash_all(self, batch: list[bytes]) -> None:
+        for chunk in batch:
+            self._hash.update(chunk)
 
 
 class Store:
@@ -66,21 +104,14 @@ class Store:
         and leaves nothing behind. With `is_flushed` False it is durable only after `flush`, which
         the caller may run beside something else.
         """
-        hasher = hashlib.sha256()
-        size_bytes = 0
+        hasher = _StreamHasher()
         failure: BaseException | None = None
-        loop = asyncio.get_running_loop()
-        hashing: asyncio.Future[None] = loop.create_future()
-        hashing.set_result(None)
 
         async def counted() -> AsyncIterator[bytes]:
-            nonlocal size_bytes, failure, hashing
+            nonlocal failure
             try:
                 async for chunk in chunks:
-                    await hashing
-                    # Beside the write and the wait for the next chunk, which take as long.
-                    hashing = loop.run_in_executor(None, hasher.update, chunk)
-                    size_bytes += len(chunk)
+                    await hasher.update(chunk)
                     yield chunk
             except BaseException as exc:
                 failure = exc
@@ -103,11 +134,11 @@ class Store:
                 if failure is not None:
                     raise failure from None
                 raise
-            await hashing
+            sha256 = await hasher.finish()
             if is_flushed:
                 await self.flush(key)
-        _BYTES.labels("in").inc(size_bytes)
-        return StoredObject(key, size_bytes, hasher.hexdigest())
+        _BYTES.labels("in").inc(hasher.size_bytes)
+        return StoredObject(key, hasher.size_bytes, sha256)
 
     async def put_bytes(self, key: str, data: bytes) -> StoredObject:
         with _SECONDS.labels("put").time():

@@ -35,7 +35,11 @@ async def read_body(request: Request[Any, Any, Any]) -> AsyncGenerator[bytes, No
 
 
 async def gather(chunks: AsyncIterator[bytes], block_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The same bytes in larger pieces: fewer crossings into the store's threads."""
+    """The same bytes, small pieces joined: each one is a crossing into the store's threads.
+
+    A piece of a block or more goes through as it is. Larger blocks would cost more than they save:
+    memory of more than about 128 KiB is mapped and zeroed anew each time.
+    """
     pieces: list[bytes] = []
     size_bytes = 0
     async for chunk in chunks:

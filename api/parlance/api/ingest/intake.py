@@ -26,7 +26,7 @@ _BYTES = Counter("parlance_intake_bytes", "Audio bytes taken in.")
 _RUNNING = Gauge("parlance_intake_running", "Uploads and downloads being taken in.")
 _REFUSED = Counter("parlance_intake_refused", "Audio refused, by problem code.", ["code"])
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 64 * 1024
 PROBE_SECONDS = 20.0
 _BUSY_RETRY_SECONDS = 5
 
