@@ -57,7 +57,13 @@ class HttpSettings(SettingsGroup):
     max_upload_bytes: int = Field(default=MAX_UPLOAD_BYTES, ge=1)
     """Largest audio file."""
     max_concurrent_uploads: int = Field(default=32, ge=1)
-    """Uploads and downloads that one process takes in at once; beyond it, 503 with Retry-After."""
+    """Uploads and downloads that one process takes in at once. Each holds up to 24 MiB while its
+    bytes are on their way to the store."""
+    max_waiting_uploads: int = Field(default=1000, ge=0)
+    """Further ones that wait for a place; their bytes stay with the client. Beyond it, 503 with
+    Retry-After."""
+    upload_wait_seconds: float = Field(default=60.0, gt=0)
+    """How long an upload waits for a place before it is answered 503."""
     fetch_timeout_seconds: float = Field(default=120.0, gt=0)
     """Whole download of an `audio_url`, within the request."""
     fetch_allowed_hosts: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from parlance.api.ingest.intake import Intake
 from parlance.api.recorder.deletions import Eraser
 from parlance.api.recorder.relay import Relay
 from parlance.api.settings import HttpSettings, Settings
+from parlance.media import spawning
 from parlance.runtime import addresses, kube, store
 from parlance.runtime import bus as bus_package
 from parlance.runtime.bus import Bus
@@ -70,6 +71,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             objects,
             max_bytes=settings.http.max_upload_bytes,
             max_running=settings.http.max_concurrent_uploads,
+            max_waiting=settings.http.max_waiting_uploads,
+            wait_seconds=settings.http.upload_wait_seconds,
+            spawner=await stack.enter_async_context(spawning.open_template()),
         )
         yield Parts(
             settings=settings,

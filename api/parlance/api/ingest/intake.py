@@ -7,7 +7,7 @@ straight into the store while it is hashed and counted, then a sandboxed child p
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 
 from parlance.api.errors import FieldError, Refused
@@ -24,6 +24,7 @@ from prometheus_client import Counter, Gauge
 
 _BYTES = Counter("parlance_intake_bytes", "Audio bytes taken in.")
 _RUNNING = Gauge("parlance_intake_running", "Uploads and downloads being taken in.")
+_WAITING = Gauge("parlance_intake_waiting", "Uploads and downloads that wait for a place.")
 _REFUSED = Counter("parlance_intake_refused", "Audio refused, by problem code.", ["code"])
 
 BLOCK_BYTES = 64 * 1024
@@ -66,33 +67,44 @@ class Intake:
         *,
         max_bytes: int,
         max_running: int,
+        max_waiting: int,
+        wait_seconds: float,
         limits: MediaLimits | None = None,
         spawner: Spawner | None = None,
     ) -> None:
         self._store = store
-        self._max_running = max_running
-        self._running = 0
+        self._places = asyncio.Semaphore(max_running)
+        self._max_waiting = max_waiting
+        self._wait_seconds = wait_seconds
+        self._waiting = 0
         self._limits = limits or MediaLimits()
         self._spawner = spawner
         self.max_bytes = max_bytes
 
-    @contextlib.contextmanager
-    def claim_place(self) -> Iterator[None]:
-        """One of the places for uploads. Raises Refused (503) when all are taken: a queue here
-        would only hold connections open."""
-        if self._running >= self._max_running:
-            raise Refused(
-                Problem.UNAVAILABLE,
-                "Too many uploads at once; try again in a moment.",
-                headers={"Retry-After": str(_BUSY_RETRY_SECONDS)},
-            )
-        self._running += 1
-        _RUNNING.inc()
+    @contextlib.asynccontextmanager
+    async def claim_place(self) -> AsyncIterator[None]:
+        """One of the places for uploads, in the order of asking.
+
+        Who waits costs a connection and no memory: its bytes stay with the client. Raises Refused
+        (503) when too many wait already, or after waiting in vain.
+        """
+        if self._places.locked() and self._waiting >= self._max_waiting:
+            raise _busy()
+        self._waiting += 1
+        _WAITING.inc()
         try:
-            yield
+            async with asyncio.timeout(self._wait_seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            raise _busy() from None
         finally:
-            self._running -= 1
-            _RUNNING.dec()
+            self._waiting -= 1
+            _WAITING.dec()
+        with _RUNNING.track_inprogress():
+            try:
+                yield
+            finally:
+                self._places.release()
 
     async def take(
         self,
@@ -147,6 +159,14 @@ class Intake:
             if size_bytes > self.max_bytes:
                 raise multipart.refuse_body(self.max_bytes)
             yield chunk
+
+
+def _busy() -> Refused:
+    return Refused(
+        Problem.UNAVAILABLE,
+        "Too many uploads at once; try again in a moment.",
+        headers={"Retry-After": str(_BUSY_RETRY_SECONDS)},
+    )
 
 
 async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

@@ -49,7 +49,7 @@ async def add_calls(
 ) -> Response[schemas.CallAccepted]:
     """A file or an address, as a form."""
     started = time.monotonic()
-    with parts.intake.claim_place():
+    async with parts.intake.claim_place():
         async with parts.uploads.read(request) as submission:
             wanted = fields.parse_fields(submission.texts)
             warnings = fields.check_unknown(submission.unknown, strict=strict)
@@ -105,7 +105,7 @@ async def add_call_url(
     warnings = fields.check_unknown(unknown, strict=strict)
     call_id = ids.new_call_id()
     company = CompanySlug(principal.company_slug)
-    with parts.intake.claim_place():
+    async with parts.intake.claim_place():
         audio = await fetching.take_url(
             parts.fetcher,
             parts.intake,
