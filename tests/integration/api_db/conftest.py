@@ -15,7 +15,7 @@ from parlance.runtime import kube as kube_package
 from parlance.runtime import store as store_module
 from parlance.runtime.bus import Bus
 from parlance.runtime.kube import Kube
-from parlance.runtime.settings import BusSettings, KubeSettings, StoreSettings
+from parlance.runtime.settings import BusSettings, StoreSettings
 from parlance.runtime.store import Store
 
 from devstack import nats_server, postgres, waiting
@@ -95,7 +95,7 @@ async def bus(nats: nats_server.NatsServer) -> AsyncIterator[Bus]:
 async def control_plane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ControlPlane]:
     folder = tmp_path_factory.mktemp("control-plane")
     async with control_plane_module.open_control_plane(folder, is_durable=False) as opened:
-        settings = KubeSettings(KUBECONFIG=opened.kubeconfig)
+        settings = support.build_kube_settings(opened.kubeconfig)
         async with kube_package.open_kube(settings) as kube:
             await kube.apply_crd(yaml.safe_load(CRD.read_text()))
             await waiting.wait_until(kube.is_crd_served, 30, "CallJobs are served")
@@ -106,7 +106,7 @@ async def control_plane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 async def kube(control_plane: ControlPlane) -> AsyncIterator[Kube]:
     """Bound to a namespace of its own."""
     namespace = f"test-{uuid.uuid4().hex[:12]}"
-    settings = KubeSettings(KUBECONFIG=control_plane.kubeconfig, namespace=namespace)
+    settings = support.build_kube_settings(control_plane.kubeconfig, namespace)
     async with kube_package.open_kube(settings) as opened:
         await opened.create_namespace(namespace)
         yield opened

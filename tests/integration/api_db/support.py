@@ -1,5 +1,6 @@
 """What the tests in this folder share besides fixtures: values, and builders of events and rows."""
 
+import pathlib
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from parlance.contracts.ids import CallId, CompanySlug
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import SystemClock
 from parlance.runtime.kube import Kube
+from parlance.runtime.settings import KubeSettings
 from parlance.runtime.store import Store
 from pydantic import SecretStr
 from sqlmodel import col
@@ -60,6 +62,11 @@ def format_urls(server: postgres.Postgres, name: str) -> Urls:
 
 def build_settings(urls: Urls, **changes: Any) -> DatabaseSettings:
     return DatabaseSettings(database_url=SecretStr(urls.app), **changes)
+
+
+def build_kube_settings(kubeconfig: pathlib.Path, namespace: str = "default") -> KubeSettings:
+    # By its alias, which type checkers do not see: the field is read from KUBECONFIG.
+    return KubeSettings.model_validate({"KUBECONFIG": kubeconfig, "namespace": namespace})
 
 
 async def add_company(database: Database, slug: str) -> Tenant:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from parlance.api.db import tables
-from parlance.api.recorder import deletions, outbox
+from parlance.api.recorder import deletions, outbox, relay
 from parlance.api.recorder.relay import Relay
 from parlance.contracts.calls import CallStatus, ChannelPolicy, Priority
 from parlance.contracts.crs import meta
@@ -16,7 +16,6 @@ from parlance.contracts.crs.v1alpha1 import calljob
 from parlance.runtime import kube as kube_package
 from parlance.runtime.errors import KubeUnavailable
 from parlance.runtime.kube import Kube
-from parlance.runtime.settings import KubeSettings
 from sqlmodel import col
 
 from devstack import waiting
@@ -33,7 +32,7 @@ def build_relay(parts: Parts, *, kube: Kube | None = None, max_live_jobs: int = 
 
 async def add_waiting(parts: Parts, company: Tenant, **values: Any) -> tables.Call:
     """A call with its outbox row, as the API commits them."""
-    call = tables.Call(company_id=company.id, **{"audio_key": "acme/calls/x/audio.wav"} | values)
+    call = tables.Call(company_id=company.id, audio_key="acme/calls/x/audio.wav", **values)
     async with parts.database.company_session(company.id) as transaction:
         transaction.add(call)
         await transaction.flush()
@@ -153,6 +152,23 @@ async def test_a_cluster_that_is_away_costs_nothing_but_time(
     assert await list_names(parts.kube) == [f"call-{call.id}"]
 
 
+async def test_a_cluster_that_hangs_does_not_take_the_connections(
+    parts: Parts, acme: Tenant, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "INLINE_SECONDS", 0.5)
+    calls = [await add_waiting(parts, acme) for _ in range(40)]
+    eager = build_relay(parts)
+    control_plane.apiserver.pause()
+    try:
+        relaying = asyncio.gather(*(eager.relay_call(call.id) for call in calls))
+        await asyncio.wait_for(parts.database.ping(), 0.4)
+        assert not any(await relaying)
+    finally:
+        control_plane.apiserver.resume()
+
+    assert await support.count_rows(parts.database, tables.OutboxRow) == 40
+
+
 async def test_rows_that_failed_come_back_later(parts: Parts, acme: Tenant) -> None:
     call = await add_waiting(parts, acme)
     await parts.kube.list_calljobs()
@@ -179,7 +195,7 @@ async def test_a_missing_namespace_is_waited_for_and_fails_no_call(
     parts: Parts, acme: Tenant, control_plane: ControlPlane
 ) -> None:
     call = await add_waiting(parts, acme)
-    settings = KubeSettings(KUBECONFIG=control_plane.kubeconfig, namespace="not-there")
+    settings = support.build_kube_settings(control_plane.kubeconfig, "not-there")
     async with kube_package.open_kube(settings) as elsewhere:
         assert await build_relay(parts, kube=elsewhere).relay_batch(10) == 0
 

@@ -1,5 +1,7 @@
 """API keys and passwords without a database."""
 
+from collections.abc import Callable
+
 import pytest
 from parlance.api import auth
 
@@ -31,9 +33,8 @@ def test_keys_do_not_repeat() -> None:
         lambda text: "pk_live_x",
     ],
 )
-def test_a_mistyped_key_is_told_by_its_crc(spoil: object) -> None:
+def test_a_mistyped_key_is_told_by_its_crc(spoil: Callable[[str], str]) -> None:
     text = auth.generate_key().text
-    assert callable(spoil)
 
     with pytest.raises(auth.InvalidKey):
         auth.parse_key_id(spoil(text))

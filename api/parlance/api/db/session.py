@@ -118,7 +118,7 @@ def build_engine(url: str, *, connect_timeout_seconds: float, **options: Any) ->
     async def connect() -> Any:
         return await asyncpg.connect(
             dsn,
-            timeout=connect_timeout_seconds,
+            timeout=connect_timeout_seconds,  # pyright: ignore[reportArgumentType]  # floats work
             server_settings={"application_name": APPLICATION_NAME, "timezone": "UTC"},
         )
 

@@ -44,7 +44,7 @@ class CallSource(StrEnum):
 class Table(SQLModel):
     """Base: one metadata with stable constraint names, which migrations rely on."""
 
-    metadata: ClassVar[sa.MetaData] = sa.MetaData(
+    metadata: ClassVar[sa.MetaData] = sa.MetaData(  # pyright: ignore[reportIncompatibleVariableOverride]  # as SQLModel documents it
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
             "uq": "uq_%(table_name)s_%(column_0_N_name)s",

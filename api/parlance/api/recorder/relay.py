@@ -37,6 +37,10 @@ _RELAYED = Counter("parlance_outbox_relayed", "Outbox rows worked on, by outcome
 _WAITING = Gauge("parlance_outbox_rows", "Rows waiting in the outbox.")
 _OLDEST = Gauge("parlance_outbox_oldest_seconds", "Age of the oldest row in the outbox.")
 
+INLINE_PARALLEL = 4
+INLINE_SECONDS = 5.0
+"""The fast path holds a database connection while it talks to the cluster. These two keep a slow
+cluster from taking all connections away from requests."""
 FIRST_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 60.0
 _INVALID_STATUSES = (400, 422)
@@ -69,17 +73,20 @@ class Relay:
         self._bus = bus
         self._clock = clock
         self._window = AdmissionWindow(kube, clock, max_live_jobs=max_live_jobs)
+        self._inline_slots = asyncio.Semaphore(INLINE_PARALLEL)
 
     async def relay_call(self, call_id: uuid.UUID) -> bool:
         """The fast path right after the commit. False leaves the row to the recorder: the window
         is nearly full, somebody else holds the row, or the cluster is away. Never raises for
         these."""
         try:
-            if await self._window.count_room(INLINE_SHARE) == 0:
-                return False
-            return await self._relay(col(tables.OutboxRow.subject_id) == call_id, limit=1) == 1
-        except Retryable as fault:
-            _log.info("call left to the recorder", call=str(call_id), problem=str(fault))
+            async with asyncio.timeout(INLINE_SECONDS), self._inline_slots:
+                if await self._window.count_room(INLINE_SHARE) == 0:
+                    return False
+                condition = col(tables.OutboxRow.subject_id) == call_id
+                return await self._relay(condition, limit=1) == 1
+        except (Retryable, TimeoutError) as fault:
+            _log.info("call left to the recorder", call=str(call_id), problem=repr(fault))
             return False
 
     async def relay_batch(self, limit: int) -> int:
