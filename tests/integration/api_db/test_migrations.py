@@ -1,6 +1,8 @@
 """Migrations and the rights of the application role, on a real Postgres."""
 
 import asyncio
+import pathlib
+import uuid
 from typing import Any
 
 import asyncpg
@@ -8,6 +10,7 @@ import pytest
 from alembic import command
 from parlance.api.db import migrate, roles, session, tables
 
+from devstack.postgres import Postgres
 from tests.integration.api_db.support import Urls
 
 
@@ -85,6 +88,18 @@ async def test_every_table_has_forced_row_security_and_both_policies(urls: Urls)
 async def test_application_role_may_not(urls: Urls, statement: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await fetch(urls.app, statement)
+
+
+async def test_an_ordinary_owner_can_migrate(server: Postgres, empty_urls: Urls) -> None:
+    name = f"owner_{uuid.uuid4().hex[:8]}"
+    database = pathlib.PurePosixPath(empty_urls.owner).name
+    await fetch(server.admin_dsn, f"CREATE ROLE {name} LOGIN NOSUPERUSER PASSWORD 'o'")
+    await fetch(server.admin_dsn, f"CREATE DATABASE {database} OWNER {name}")
+    owner = server.format_dsn(name, "o", database)
+    for _ in range(2):
+        await migrate.upgrade(owner, empty_urls.app)
+
+    assert await fetch(empty_urls.app, "SELECT * FROM calls") == []
 
 
 async def test_a_superuser_is_refused_as_application_role(urls: Urls) -> None:

@@ -87,6 +87,18 @@ async def test_analyzed_records_everything_and_says_completed(
     assert completed.data["transcript_sha256"] == analyzed.transcript_sha256
 
 
+async def test_deleting_a_completed_call_takes_its_result_along(
+    writer: ResultWriter, database: Database, store: Store, acme: Tenant, call: tables.Call
+) -> None:
+    call_id = support.call_id_of(call)
+    await apply(writer, acme, call_id, await support.put_result(store, acme, call_id, texts=TEXTS))
+    async with database.company_session(acme.id) as transaction:
+        assert await deletions.mark(transaction, acme.id, call.id, actor="key:x")
+
+    assert await support.count_rows(database, tables.CallSegment) == 0
+    assert await support.count_rows(database, tables.CallInsights) == 0
+
+
 async def test_the_same_result_again_changes_nothing_and_is_said_once(
     writer: ResultWriter,
     database: Database,

@@ -161,6 +161,26 @@ async def test_nothing_listening_is_retryable() -> None:
             await database.ping()
 
 
+async def test_a_database_that_is_not_there_yet_is_retryable(empty_urls: Urls) -> None:
+    async with session.open_database(support.build_settings(empty_urls)) as database:
+        with pytest.raises(DatabaseUnavailable) as caught:
+            await database.ping()
+
+    assert caught.value.sqlstate == "3D000"
+
+
+async def test_a_schema_that_is_not_migrated_yet_is_retryable(urls: Urls) -> None:
+    engine = session.build_single_engine(urls.owner)
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("ALTER TABLE calls RENAME TO calls_of_old"))
+    await engine.dispose()
+
+    async with session.open_database(support.build_settings(urls)) as database:
+        with pytest.raises(DatabaseUnavailable):
+            async with database.system_session() as transaction:
+                await count_calls(transaction)
+
+
 async def test_an_exhausted_pool_is_retryable(urls: Urls) -> None:
     narrow = support.build_settings(
         urls,

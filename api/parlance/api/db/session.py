@@ -32,15 +32,20 @@ APPLICATION_NAME = "parlance"
 
 _UNIQUE_VIOLATION = "23505"
 _FOREIGN_KEY_VIOLATION = "23503"
-# Classes and codes after which the same statement may well work: connection (08), resources (53),
-# operator intervention (57: shutdown, start-up, cancelled by a timeout), locks and conflicts.
-_PASSING_CLASSES = ("08", "53", "57")
+# Classes and codes after which the same statement may well work: connection (08), login (28),
+# resources (53), operator intervention (57: shutdown, start-up, cancelled by a timeout), locks and
+# conflicts; and those that say that an installation or an upgrade is not finished yet. An event
+# must wait for the migration then, not fail its call.
+_PASSING_CLASSES = ("08", "28", "53", "57")
 _PASSING_CODES = frozenset({
     "40001",  # serialization failure
     "40P01",  # deadlock
     "55P03",  # lock not available in time
     "25P03",  # idle in transaction for too long
     "25006",  # read only: a failover is under way and this is still the replica
+    "3D000",  # no such database
+    "42P01",  # no such table
+    "42703",  # no such column
 })  # fmt: skip
 
 _BIND = sa.text(
