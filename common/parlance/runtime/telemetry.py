@@ -39,7 +39,9 @@ def configure(settings: TelemetrySettings, *, service: str) -> None:
         else structlog.dev.ConsoleRenderer()
     )
     if settings.log_format == "json":
-        shared.append(structlog.processors.dict_tracebacks)
+        # Without the frames' local variables: keys, passwords and words of calls are among them.
+        transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        shared.append(structlog.processors.ExceptionRenderer(transformer))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
