@@ -28,7 +28,7 @@ class BusState:
         self._bus = bus
         self._freshness = freshness
         self.on_rebuilt: Callable[[], None] = _do_nothing
-        """Called when the stream is another one than before, and when it is first seen."""
+        """Called when the stream is another one than before."""
         self._created: str | None = None
         self._last_created = ""
         self._looks = 0
@@ -79,6 +79,7 @@ class BusState:
         was, self._created, self._last_created = self._last_created, created, created
         if was != created:
             _log.info("bus found", stream_created=created, before=was)
+        if was and was != created:
             self.on_rebuilt()
 
 

@@ -32,6 +32,8 @@ class LiveJob:
     facts: Facts = field(default_factory=Facts)
     verdicts: list[Delivery[Envelope]] = field(default_factory=list)
     """Terminal events that are acked once the status says the same."""
+    was_sent_before: bool = False
+    """Our dispatch found an earlier one of the same attempt: an operator before us had the job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,13 @@ class JobCache:
             call_id = entry.job.call_id if isinstance(entry, LiveJob) else entry.call_id
             if self._key_of.get(call_id) == key:
                 del self._key_of[call_id]
+
+    def forget_facts(self) -> None:
+        """What was heard belongs to a bus that is gone. Verdicts stay true."""
+        for _, live in self.iterate_live():
+            if live.facts.verdict is None:
+                live.facts = Facts()
+            live.verdicts.clear()
 
     def iterate_live(self) -> Iterator[tuple[Key, LiveJob]]:
         for key, entry in self._entries.items():

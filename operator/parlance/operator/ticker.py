@@ -48,13 +48,17 @@ class Ticker:
             await asyncio.sleep(self._period_seconds)
 
     def tick(self) -> None:
-        self.queue_live()
+        self._queue_live()
         self._queue_expired()
         self._count()
         self._freshness.note_tick()
 
-    def queue_live(self) -> None:
-        """Also called when the bus was found to be another one."""
+    def start_over(self) -> None:
+        """The bus is another one: everything unfinished is dispatched again, at once."""
+        self._cache.forget_facts()
+        self._queue_live()
+
+    def _queue_live(self) -> None:
         for key, _ in self._cache.iterate_live():
             self._queue.add(key)
 

@@ -129,7 +129,7 @@ def build_parts(settings: Settings, memory: Memory, kube: Kube, bus: Bus) -> Par
         clock=clock,
         period_seconds=settings.operator.tick_seconds,
     )
-    bus_state.on_rebuilt = ticker.queue_live
+    bus_state.on_rebuilt = ticker.start_over
     return Parts(
         bus_state=bus_state,
         recorder=recorder,

@@ -4,9 +4,10 @@ from typing import Any
 
 from parlance.contracts.crs.meta import FINALIZER, TERMINAL_LABEL
 from parlance.operator.cache import FinishedJob, JobCache, LiveJob
+from parlance.operator.planning.facts import Facts
 from parlance.operator.work_queue import Key
 
-from tests.unit.operators.builders import CALL, UID, running_facts
+from tests.unit.operators.builders import CALL, COMPLETED, UID, running_facts
 
 KEY = Key("parlance", f"call-{CALL}")
 
@@ -93,6 +94,20 @@ def test_forgotten_job_is_gone_by_call_too() -> None:
 
     assert cache.get(KEY) is None
     assert cache.find_key(CALL) is None
+
+
+def test_rebuilt_bus_takes_facts_along_but_not_verdicts() -> None:
+    cache = JobCache()
+    cache.note(manifest(1))
+    live = cache.get(KEY)
+    assert isinstance(live, LiveJob)
+    live.facts = running_facts()
+    cache.forget_facts()
+
+    assert live.facts == Facts()
+    live.facts = running_facts(verdict=COMPLETED)
+    cache.forget_facts()
+    assert live.facts.verdict == COMPLETED
 
 
 def test_unreadable_object_is_left_alone() -> None:

@@ -72,7 +72,7 @@ def test_dispatched_job_waits_without_cost() -> None:
     assert plan(job(queued_status()), observed(80)) == NOTHING
 
 
-def test_rebuilt_bus_gets_the_same_attempt_again_and_forgets_what_was_heard() -> None:
+def test_rebuilt_bus_gets_the_same_attempt_again() -> None:
     running = job(running_status())
     message = "queued again after the bus was lost"
     waiting = condition(
@@ -94,7 +94,6 @@ def test_rebuilt_bus_gets_the_same_attempt_again_and_forgets_what_was_heard() ->
             dispatch=Dispatch(time=at(5)),
         ),
         records=(Record("Dispatched", message),),
-        forgets=True,
     )
 
 
@@ -102,7 +101,13 @@ def test_rebuilt_bus_has_lost_the_analysis_too() -> None:
     facts = running_facts(is_analyzed=True, stage=RunStage.STORE)
     planned = plan(job(running_status()), observed(5, facts, bus_created="another"))
 
-    assert planned.forgets
+    assert planned.status is not None
+    assert planned.status.phase == Phase.QUEUED
+
+
+def test_job_of_an_earlier_operator_is_looked_at_once() -> None:
+    assert plan(job(queued_status()), observed(5, is_doubtful=True)) == LOOK_FIRST
+    assert plan(job(queued_status()), observed(5, is_doubtful=True, is_truth=True)) == NOTHING
 
 
 # --- progress -----------------------------------------------------------------------------------

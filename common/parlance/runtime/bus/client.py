@@ -11,7 +11,7 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
-from nats.js import JetStreamContext
+from nats.js import JetStreamContext, api
 from nats.js.errors import (
     APIError,
     NoStreamResponseError,
@@ -51,6 +51,8 @@ class StoredJob:
 
     sequence: int
     stream_created: str
+    is_repeat: bool = False
+    """The same attempt was queued before; this is where it lies (or lay) since."""
 
 
 class Bus:
@@ -140,26 +142,26 @@ class Bus:
     async def publish_event(self, envelope: Envelope) -> int:
         """Store an event; returns its sequence. The same id again is stored only once."""
         body = envelope.model_dump_json().encode()
-        return await self._publish(envelope.nats_subject, body, envelope.id)
+        return (await self._publish(envelope.nats_subject, body, envelope.id)).seq
 
     async def publish_call(self, dispatch: CallDispatch) -> StoredJob:
         """Queue a call for the workers of its lane."""
         subject = subjects.format_job(subjects.Kind.CALL, dispatch.priority)
         message_id = subjects.format_dispatch_id(dispatch.uid, dispatch.attempt)
-        sequence = await self._publish(subject, dispatch.model_dump_json().encode(), message_id)
-        return StoredJob(sequence, self._declared.get(streams.JOBS.name, ""))
+        ack = await self._publish(subject, dispatch.model_dump_json().encode(), message_id)
+        created = self._declared.get(streams.JOBS.name, "")
+        return StoredJob(ack.seq, created, is_repeat=bool(ack.duplicate))
 
-    async def _publish(self, subject: str, body: bytes, message_id: str) -> int:
+    async def _publish(self, subject: str, body: bytes, message_id: str) -> api.PubAck:
         headers = {"Nats-Msg-Id": message_id, **telemetry.current_trace()}
 
-        async def publish() -> int:
+        async def publish() -> api.PubAck:
             try:
-                ack = await self._js.publish(
+                return await self._js.publish(
                     subject, body, timeout=self._settings.request_timeout_seconds, headers=headers
                 )
             except MaxPayloadError as exc:
                 raise Permanent(f"message of {len(body)} bytes is too large") from exc
-            return int(ack.seq)
 
         with _PUBLISH_SECONDS.time():
             return await self._until_deadline(f"publish to {subject}", publish)

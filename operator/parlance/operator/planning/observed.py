@@ -26,6 +26,8 @@ class Observed:
     facts: Facts = field(default_factory=Facts)
     bus_created: str | None = None
     """Creation time of the stream JOBS; None while the bus is away."""
+    is_doubtful: bool = False
+    """Somebody before us had the job in hand: its events may be elsewhere, so read them once."""
     is_truth: bool = False
     """`facts` were just read from the stream itself."""
     is_message_stored: bool | None = None

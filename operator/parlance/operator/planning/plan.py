@@ -62,6 +62,14 @@ def _finish(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
     return NOTHING
 
 
+def _catch_up(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
+    """A job that an earlier operator dispatched may have ended since; its last events may have
+    been delivered to that one and come again only after the ack wait. One look tells."""
+    if not observed.is_doubtful or observed.is_truth or not conditions.is_dispatched(job.status):
+        return None
+    return _NEEDS_TRUTH
+
+
 def _conclude(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
     match facts.verdict:
         case messages.Completed() as completed:
@@ -165,6 +173,7 @@ Rule = Callable[[CallJob, Facts, Observed], Plan | None]
 _RULES: tuple[Rule, ...] = (
     _delete,
     _finish,
+    _catch_up,
     _conclude,
     _await_recorder,
     _obey_cancel,

@@ -71,8 +71,6 @@ class Plan:
     records: tuple[Record, ...] = ()
     deferred: tuple[Step, ...] = ()
     """Steps for when the bus is back; the object may be gone by then."""
-    forgets: bool = False
-    """What was heard of the job belongs to a bus that is gone."""
     recheck_seconds: float | None = None
     """Look again that soon; None waits for the next event or tick."""
 

@@ -77,7 +77,6 @@ def dispatch_again(job: CallJob, *, now: datetime) -> Plan:
         ),
         status=_queue(job, job.status, attempt=attempt, message=message, now=now),
         records=(Record("Dispatched", message),),
-        forgets=True,
     )
 
 
@@ -157,7 +156,7 @@ def _stop_work(status: CallJobStatus) -> tuple[Step, ...]:
 
 
 def show_progress(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
-    """Fold what was heard into the status: at once where the work begins or stops, else sparingly."""
+    """Fold what was heard into the status: at once where work begins or stops, else sparingly."""
     if waiting := find_waiting(facts, job.status):
         return _show_waiting(job, waiting, now=observed.now)
     if facts.started_at is None or facts.attempt != job.status.attempts:

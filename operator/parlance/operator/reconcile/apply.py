@@ -55,8 +55,9 @@ class Applier:
         self._recorder = recorder
         self._deferred: deque[tuple[CallJob, tuple[Step, ...]]] = deque(maxlen=_MAX_DEFERRED)
 
-    async def apply(self, target: Target, plan: Plan) -> None:
-        """Raises Stale, BusUnavailable, KubeUnavailable, KubeRejected."""
+    async def apply(self, target: Target, plan: Plan) -> StoredJob | None:
+        """Returns what was dispatched. Raises Stale, BusUnavailable, KubeUnavailable and
+        KubeRejected."""
         if plan.adds_finalizer:
             await self._patch(target, patches.build_adoption_patch(target.job))
         # Known before the dispatch: if the bus is rebuilt in between, the next plan sees it.
@@ -75,6 +76,7 @@ class Applier:
             await self.remove(target.key, target.job.metadata.uid)
         for record in plan.records:
             self._recorder.record(target.job, record)
+        return stored
 
     async def remove(self, key: Key, uid: str) -> None:
         """Delete the object, but no other one of the same name."""

@@ -8,7 +8,6 @@ from parlance.operator import metrics
 from parlance.operator.bus_state import BusState
 from parlance.operator.cache import FinishedJob, JobCache, LiveJob
 from parlance.operator.planning import conditions, plan, transitions
-from parlance.operator.planning.facts import Facts
 from parlance.operator.planning.observed import Limits, Observed
 from parlance.operator.planning.steps import Plan, Record
 from parlance.operator.reconcile import observe
@@ -48,6 +47,7 @@ class Reconciler:
         self._recorder = recorder
         self._limits = limits
         self._clock = clock
+        self._started_at = clock.now()
 
     async def work(self) -> None:
         """Runs until the queue is closed."""
@@ -93,9 +93,10 @@ class Reconciler:
             return
         target = Target(key, entry.job, entry.version)
         decided = await self._decide(entry, target.job)
-        await self._applier.apply(target, decided)
-        if decided.forgets:
-            entry.facts = Facts()
+        stored = await self._applier.apply(target, decided)
+        if stored is not None and stored.is_repeat:
+            entry.was_sent_before = True
+            self._queue.add(key)
         await self._ack_verdicts(entry)
         self._cache.shrink(key)
         if decided.recheck_seconds is not None:
@@ -120,8 +121,16 @@ class Reconciler:
             now=self._now(),
             facts=live.facts,
             bus_created=self._bus_state.created,
+            is_doubtful=self._is_doubtful(live),
             limits=self._limits,
         )
+
+    def _is_doubtful(self, live: LiveJob) -> bool:
+        if live.facts.checked_at is not None:
+            return False
+        dispatch = live.job.status.dispatch
+        sent_at = dispatch.time if dispatch else None
+        return live.was_sent_before or (sent_at is not None and sent_at < self._started_at)
 
     async def _ack_verdicts(self, live: LiveJob) -> None:
         """Only now: had we died before the status was written, the event would come again."""
