@@ -32,6 +32,7 @@ class Problem(Enum):
     NOT_FOUND = _Problem("not_found", 404, "There is no such thing here")
     METHOD_NOT_ALLOWED = _Problem("method_not_allowed", 405, "The method is not allowed here")
     DUPLICATE_CALL = _Problem("duplicate_call", 409, "The same audio was uploaded before")
+    ALREADY_FINISHED = _Problem("already_finished", 409, "The call has ended already")
     NOT_READY = _Problem("not_ready", 409, "The result is not ready yet", True)
     IDEMPOTENCY_IN_PROGRESS = _Problem(
         "idempotency_in_progress", 409, "The first request with this key still runs", True

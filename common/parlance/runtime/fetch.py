@@ -144,16 +144,18 @@ class Fetcher:
     async def _follow(
         self, client: httpx.AsyncClient, url: httpx.URL, deadline: float
     ) -> httpx.Response:
-        for _ in range(self._policy.max_redirects + 1):
+        redirects = 0
+        while True:
             if time.monotonic() > deadline:
                 raise UpstreamTimeout
             response = await self._request(client, url, deadline)
             if response.status_code not in _REDIRECTS:
                 return await self._accept(response)
-            location = response.headers.get("Location", "")
             await response.aclose()
-            url = parse_url(_join(url, location))
-        raise UpstreamRefused(response.status_code)
+            redirects += 1
+            if redirects > self._policy.max_redirects:
+                raise UpstreamRefused(response.status_code)
+            url = parse_url(_join(url, response.headers.get("Location", "")))
 
     async def _accept(self, response: httpx.Response) -> httpx.Response:
         """The answer, if it is a file of an allowed size."""

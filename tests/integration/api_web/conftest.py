@@ -107,7 +107,7 @@ async def settings(
         recorder=RecorderSettings(),
         bus=BusSettings(nats_url=shared_nats.url),
         store=StoreSettings(store_url=f"file://{tmp_path / 'objects'}"),
-        kube=KubeSettings(KUBECONFIG=kubeconfig),
+        kube=KubeSettings(kubeconfig=kubeconfig),
         telemetry=TelemetrySettings(),
     )
 

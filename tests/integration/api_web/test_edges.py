@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 
 import httpx
+import prometheus_client
 import pytest
 from parlance.api.settings import HttpSettings, Settings
 
@@ -171,14 +172,18 @@ async def test_exactly_the_limit_is_accepted_and_one_more_is_not(small_api: Api)
     assert statuses == [201, 413]
 
 
+def count_running() -> float | None:
+    return prometheus_client.REGISTRY.get_sample_value("parlance_intake_running")
+
+
 async def test_a_client_that_hangs_up_leaves_nothing(api: Api, acme: Account) -> None:
     async with connect(api) as (_, writer):
         writer.write(build_head(api, acme.key, "Content-Length: 20000000"))
         writer.write(HEAD + support.make_wav(1.0) + bytes(12_000_000))
         await writer.drain()
-        await waiting.wait_until(lambda: api.parts.intake._running == 1, 5, "the upload runs")
+        await waiting.wait_until(lambda: count_running() == 1, 5, "the upload runs")
 
-    await waiting.wait_until(lambda: api.parts.intake._running == 0, 10, "the upload has ended")
+    await waiting.wait_until(lambda: count_running() == 0, 10, "the upload has ended")
     assert api.list_objects() == []
     assert await support.count_rows(api.database) == {"calls": 0, "outbox": 0, "audit": 0}
 

@@ -423,3 +423,23 @@ async def test_open_streams_and_polls_end_with_the_process(
 
 def _topic(account: Account, call_id: str) -> Topic:
     return Topic(CompanySlug(account.slug), id=call_id)
+
+
+async def test_a_call_that_waits_is_cancelled_at_once(
+    api: Api, client: httpx.AsyncClient, acme: Account
+) -> None:
+    created = await client.post(
+        "/api/add-calls",
+        data={"api_key": acme.key},
+        files={"call": ("a.wav", support.make_wav())},
+    )
+    path = f"/api/calls/{created.json()['call_id']}"
+
+    cancelled = await client.post(f"{path}/cancel", headers=authorize(acme))
+    again = await client.post(f"{path}/cancel", headers=authorize(acme))
+    events = await read_events(client, f"{path}/events", authorize(acme))
+
+    assert (cancelled.status_code, cancelled.json()["status"]) == (202, "cancelled")
+    assert (again.status_code, support.problem_of(again)) == (409, "already_finished")
+    assert [name for _, name, _ in events] == ["snapshot", "call.cancelled"]
+    assert (await support.count_rows(api.database))["outbox"] == 0

@@ -44,7 +44,7 @@ class Part:
     def __init__(
         self, segment: multipart.MultipartSegment, events: AsyncIterator[object], limits: FormLimits
     ) -> None:
-        self.name: str = segment.name
+        self.name: str = segment.name or ""
         self.file_name: str | None = (
             None if segment.filename is None else clean_file_name(segment.filename)
         )

@@ -50,6 +50,7 @@ READ_PROBLEMS = {
     410: _spec("The call was deleted"),
     503: _spec("A part of the service is away; see Retry-After"),
 }
+CANCEL_PROBLEMS = {409: _spec("The call has ended already")}
 LIST_PROBLEMS = {
     401: _spec("No valid API key"),
     403: _spec("The key lacks the scope"),

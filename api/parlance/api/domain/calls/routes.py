@@ -6,14 +6,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from litestar import Controller, Request, Response, delete, get
+from litestar import Controller, Request, Response, delete, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.params import FromQuery, PathParameter, QueryParameter
 from litestar.serialization import encode_json
 from parlance.api.auth import Principal, Scope
 from parlance.api.db import tables
 from parlance.api.dependencies import SCOPE_OPTION, BaseUrlIn, PartsIn, PrincipalIn
-from parlance.api.domain.calls import audio, exports, operations, queries, schemas, views, waiting
+from parlance.api.domain.calls import (
+    audio,
+    cancelling,
+    exports,
+    operations,
+    queries,
+    schemas,
+    views,
+    waiting,
+)
 from parlance.api.domain.calls.exports import Format
 from parlance.api.domain.calls.queries import CallFilter, FoundCall
 from parlance.api.domain.events import following
@@ -218,6 +227,24 @@ class CallsController(Controller):
         if position.is_finished:
             return Response(None, status_code=204)  # tells an EventSource not to come back
         return following.build_response(following.follow(parts.hub, reader.topic, position, reader))
+
+    @post(
+        "/{call_id:str}/cancel",
+        operation_id="cancelCall",
+        summary="Cancel a call",
+        opt=_WRITE,
+        responses=operations.READ_PROBLEMS | operations.CANCEL_PROBLEMS,
+        status_code=202,
+    )
+    async def cancel_call(
+        self, parts: PartsIn, principal: PrincipalIn, base_url: BaseUrlIn, call_id: CallId
+    ) -> schemas.Call:
+        """Ends the work within one window of speech; asking twice is fine while it still runs."""
+        id_ = queries.parse_id(call_id)
+        await cancelling.cancel(parts.database, parts.kube, parts.bus, principal, id_)
+        reader = _CallReader(parts, principal, base_url, id_)
+        found = await reader.fetch_row()
+        return views.build_call(found.call, found.agent, base_url)
 
     @delete(
         "/{call_id:str}",

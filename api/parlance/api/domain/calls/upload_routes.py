@@ -49,28 +49,27 @@ async def add_calls(
 ) -> Response[schemas.CallAccepted]:
     """A file or an address, as a form."""
     started = time.monotonic()
-    async with parts.intake.claim_place():
-        async with parts.uploads.read(request) as submission:
-            wanted = fields.parse_fields(submission.texts)
-            warnings = fields.check_unknown(submission.unknown, strict=strict)
-            assert submission.principal is not None
-            if submission.url is not None:
-                submission.audio = await fetching.take_url(
-                    parts.fetcher, parts.intake, submission.url, submission.format_key, "audio_url"
-                )
-            assert submission.audio is not None
-            draft = await _draft(
-                parts,
-                submission.call_id,
-                submission.principal,
-                wanted,
-                submission.audio,
-                warnings,
-                url=submission.url,
-                field="audio_url" if submission.url else "call",
-                file_name=submission.file_name,
+    async with parts.intake.claim_place(), parts.uploads.read(request) as submission:
+        wanted = fields.parse_fields(submission.texts)
+        warnings = fields.check_unknown(submission.unknown, strict=strict)
+        assert submission.principal is not None
+        if submission.url is not None:
+            submission.audio = await fetching.take_url(
+                parts.fetcher, parts.intake, submission.url, submission.format_key, "audio_url"
             )
-            call = await accepting.accept(parts.database, draft)
+        assert submission.audio is not None
+        draft = await _draft(
+            parts,
+            submission.call_id,
+            submission.principal,
+            wanted,
+            submission.audio,
+            warnings,
+            url=submission.url,
+            field="audio_url" if submission.url else "call",
+            file_name=submission.file_name,
+        )
+        call = await accepting.accept(parts.database, draft)
     return _answer(parts, call, base_url, started)
 
 
