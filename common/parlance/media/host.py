@@ -151,6 +151,5 @@ def _build_job(
         "demuxer": container.demuxer,
         "size_bytes": source.size_bytes,
         "max_read_bytes": int(source.size_bytes * limits.max_read_factor) + (64 << 20),
-        "requires_seccomp": False,
         "limits": dataclasses.asdict(limits),
     }

@@ -90,15 +90,20 @@ class Template:
     by a number that may have been given to another one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_running: int | None = None) -> None:
         self._link: _Link | None = None
         self._starting = asyncio.Lock()
+        self._places = None if max_running is None else asyncio.Semaphore(max_running)
 
     async def spawn(self, theirs: socket.socket) -> JobProcess:
+        if self._places is None:
+            return await self._spawn(theirs)
+        await self._places.acquire()
         try:
-            return await (await self._get_link()).spawn(theirs)
-        except ConnectionError:  # it died since the last file, or of this one's fork
-            return await (await self._get_link()).spawn(theirs)
+            return _Placed(await self._spawn(theirs), self._places)
+        except BaseException:
+            self._places.release()
+            raise
 
     async def start(self) -> None:
         """Load it now, so that the first file does not wait."""
@@ -110,6 +115,12 @@ class Template:
         if self._link is not None:
             await self._link.close()
             self._link = None
+
+    async def _spawn(self, theirs: socket.socket) -> JobProcess:
+        try:
+            return await (await self._get_link()).spawn(theirs)
+        except ConnectionError:  # it died since the last file, or of this one's fork
+            return await (await self._get_link()).spawn(theirs)
 
     async def _get_link(self) -> "_Link":
         async with self._starting:
@@ -131,14 +142,32 @@ class Template:
 
 
 @contextlib.asynccontextmanager
-async def open_template() -> AsyncIterator[Template]:
-    """A running template; it is gone when the block is left."""
-    template = Template()
+async def open_template(max_running: int | None = None) -> AsyncIterator[Template]:
+    """A running template; it is gone when the block is left.
+
+    A child takes about 12 MB of its own, so a process that is asked for many at once bounds them
+    with `max_running`; the others wait, which does not count as time of the probe.
+    """
+    template = Template(max_running)
     await template.start()
     try:
         yield template
     finally:
         await template.stop()
+
+
+class _Placed:
+    """A child that gives its place back."""
+
+    def __init__(self, process: JobProcess, places: asyncio.Semaphore) -> None:
+        self._process = process
+        self._places = places
+        self.kill = process.kill
+        self.wait = process.wait
+
+    def release(self) -> None:
+        self._process.release()
+        self._places.release()
 
 
 class _Link:

@@ -1,5 +1,6 @@
 """The child really has lost what it gave up. Each test tries it in a process of its own."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -21,10 +22,9 @@ import os, sys
 sys.path.insert(0, sys.argv[1])
 from parlance.media.child import sandbox
 import socket, subprocess, threading, json
-job = {"mode": "probe", "requires_seccomp": False,
-       "limits": {"probe_cpu_seconds": 2, "address_space_bytes": 1 << 30}}
+job = {"mode": "probe", "limits": {"probe_cpu_seconds": 2, "address_space_bytes": 1 << 30}}
 sandbox.confine(job, os.getppid())
-assert "seccomp" in sandbox.lock(job)
+assert "seccomp" in sandbox.lock()
 try:
     {attempt}
 except OSError as error:
@@ -118,3 +118,16 @@ async def test_a_child_without_memory_says_so() -> None:
         await probe.probe(MemorySource(corpus.build_wav(1.0)), Container.WAV, limits)
 
     assert caught.value.return_code != 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to make a network namespace")
+def test_without_seccomp_there_is_still_no_network() -> None:
+    program = _PREPARE.replace(
+        'assert "seccomp" in sandbox.lock()',
+        'sandbox.build_filter = lambda machine: None\nassert "network_namespace" in sandbox.lock()',
+    ).replace("{attempt}", "socket.socket().connect(('127.0.0.1', 9))")
+    command = [sys.executable, "-I", "-c", program, str(_ROOT)]
+
+    result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    assert result.stdout == f"refused {errno.ENETUNREACH}\n", result.stderr

@@ -89,7 +89,7 @@ def _run(channel: Channel, job: dict[str, Any], parent_pid: int) -> None:
     from parlance.media.child import decoding, measuring, remote
 
     decoding.warm_up()
-    protections = sandbox.lock(job)
+    protections = sandbox.lock()
     file = remote.RemoteFile(channel, job["size_bytes"], job["max_read_bytes"])
     if job["mode"] == "probe":
         measuring.run(channel, file, job, protections)

@@ -8,18 +8,22 @@ from typing import Any
 
 import av.error
 
+_MAX_STUMBLES = 16
+"""Errors of the demuxer in a row, without a packet between them, that end the stream."""
+
 
 class Reader:
     """One pass over a stream. The counters are valid at any time."""
 
     def __init__(self, container: Any, stream: Any) -> None:
-        self._demux = container.demux(stream)
+        self._container = container
+        self._stream = stream
         self._time_base = float(stream.time_base) if stream.time_base else 0.0
         self._context = stream.codec_context
         self.packets = 0
         self.corrupt_packets = 0
         self.is_cut = False
-        """The demuxer ended with an error."""
+        """The demuxer stumbled: the file is cut, or scratched between two packets."""
         self.first_position_bytes: int | None = None
         self.position_bytes = 0
         self.first_seconds: float | None = None
@@ -27,17 +31,19 @@ class Reader:
 
     def read_packets(self) -> Iterator[Any]:
         """Packets in file order, then one empty packet that flushes the decoder."""
-        while True:
+        stumbles = 0
+        while stumbles < _MAX_STUMBLES:
             try:
-                packet = next(self._demux)
-            except StopIteration:
-                return
+                for packet in self._container.demux(self._stream):
+                    if packet.size:
+                        stumbles = 0
+                        self._count(packet)
+                    yield packet
             except (av.error.FFmpegError, EOFError):
                 self.is_cut = True
+                stumbles += 1  # what comes behind a scratch may be whole again
+            else:
                 return
-            if packet.size:
-                self._count(packet)
-            yield packet
 
     def decode(self, packet: Any) -> list[Any]:
         """Frames of one packet; none if it is corrupt."""
