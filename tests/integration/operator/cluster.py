@@ -64,7 +64,7 @@ class Cluster:
 
     @contextlib.asynccontextmanager
     async def operator(
-        self, kubeconfig: pathlib.Path | None = None, *, is_awaited: bool = True, **more: str
+        self, kubeconfig: pathlib.Path | None = None, **more: str
     ) -> AsyncIterator[Operator]:
         """`python -m parlance.operator` as its own process; ready when the block begins."""
         self._started += 1
@@ -85,7 +85,7 @@ class Cluster:
         )
 
         async def is_ready() -> bool:
-            return not is_awaited or await http_probe.is_ok(f"{url}/health/ready")
+            return await http_probe.is_ok(f"{url}/health/ready")
 
         async with process.open_server(command, is_ready) as server:
             yield Operator(server, url)

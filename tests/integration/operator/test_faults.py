@@ -10,6 +10,7 @@ from parlance.operator.planning import outgoing
 from parlance.runtime.bus import Bus
 
 from devstack import waiting
+from tests.integration.operator import proxy
 from tests.integration.operator.cluster import Cluster
 from tests.integration.operator.peers import Script, ScriptedRecorder, ScriptedWorker
 
@@ -285,6 +286,34 @@ async def test_restarted_api_server_costs_time_only(cluster: Cluster) -> None:
         assert await operator.is_live()
     assert {job.status.phase for job in jobs} == {"Succeeded"}
     assert len(jobs) == len(names) + 1
+
+
+async def test_operator_with_a_frozen_watch_works_on_by_its_lists_and_says_that_it_is_deaf(
+    cluster: Cluster,
+) -> None:
+    times = {
+        "PARLANCE_RESYNC_SECONDS": "1",
+        "PARLANCE_MAX_WATCH_LAG_SECONDS": "4",
+        "PARLANCE_KUBE_TIMEOUT_SECONDS": "2",
+    }
+    async with proxy.open_proxy(cluster.control_plane.url) as between:
+        kubeconfig = proxy.write_kubeconfig(
+            cluster.control_plane.kubeconfig, cluster.folder, between.port
+        )
+        async with cluster.operator(kubeconfig, **times) as operator:
+            first = await cluster.create()
+            await cluster.wait_until_let_go(first)
+            assert await operator.is_live()
+            between.freeze()
+            second = await cluster.create()
+            job = await cluster.wait_until_let_go(second)
+
+            async def is_dead() -> bool:
+                return not await operator.is_live()
+
+            await waiting.wait_until(is_dead, 20, "liveness fails")
+
+    assert job.status.phase == "Succeeded"
 
 
 async def test_liveness_fails_when_the_bus_is_silent_for_long(cluster: Cluster) -> None:
