@@ -1,17 +1,13 @@
 """Reading, following and ending calls over HTTP. How they come in is in `upload_routes`."""
 
-import hashlib
 import uuid
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.params import FromQuery, PathParameter, QueryParameter
-from litestar.serialization import encode_json
-from parlance.api.auth import Principal, Scope
-from parlance.api.db import tables
+from parlance.api.auth import Scope
 from parlance.api.dependencies import SCOPE_OPTION, BaseUrlIn, PartsIn, PrincipalIn
 from parlance.api.domain.calls import (
     audio,
@@ -19,28 +15,23 @@ from parlance.api.domain.calls import (
     exports,
     operations,
     queries,
+    reading,
     schemas,
     views,
     waiting,
 )
 from parlance.api.domain.calls.exports import Format
-from parlance.api.domain.calls.queries import CallFilter, FoundCall
+from parlance.api.domain.calls.queries import CallFilter
+from parlance.api.domain.calls.reading import CallReader, ReadCall
 from parlance.api.domain.events import following
-from parlance.api.domain.events.hub import Topic
 from parlance.api.errors import Refused
 from parlance.api.recorder import deletions
-from parlance.api.wiring import Parts
-from parlance.contracts.bus.messages import Envelope
 from parlance.contracts.calls import CallStatus
-from parlance.contracts.ids import CompanySlug
 from parlance.contracts.insights import Insights
 from parlance.contracts.problems import Problem
-from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncSession
 
 _READ = {SCOPE_OPTION: Scope.CALLS_READ}
 _WRITE = {SCOPE_OPTION: Scope.CALLS_WRITE}
-_NOT_READY_RETRY_SECONDS = 2
 
 CallId = Annotated[str, PathParameter(description="Id of the call.")]
 Text = Annotated[str | None, QueryParameter(max_length=256)]
@@ -117,17 +108,17 @@ class CallsController(Controller):
         ] = 0,
     ) -> Response[schemas.Call]:
         """Everything about a call; `text`, `segments` and `insights` once it is completed."""
-        known = request.headers.get("If-None-Match", "")
-        reader = _CallReader(parts, principal, base_url, queries.parse_id(call_id))
+        known = reading.parse_etags(request.headers.get("If-None-Match", ""))
+        reader = CallReader(parts, principal, base_url, queries.parse_id(call_id))
 
-        def is_enough(read: "_ReadCall") -> bool:
-            return read.etag != known if known else read.is_terminal
+        def is_enough(read: ReadCall) -> bool:
+            return read.etag not in known if known else read.is_terminal
 
         read = await waiting.wait_for(
             reader.fetch, is_enough, parts.hub, reader.topic, wait_seconds=wait
         )
         headers = {"ETag": read.etag, "Cache-Control": "private, no-cache"}
-        if known == read.etag:
+        if read.etag in known:
             return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
         return Response(read.body, headers=headers, media_type="application/json")  # type: ignore[arg-type]  # encoded already
 
@@ -148,7 +139,7 @@ class CallsController(Controller):
         """As JSON, plain text, SubRip or WebVTT."""
         id_ = queries.parse_id(call_id)
         async with parts.database.company_session(principal.company_id) as session:
-            call = await _fetch_completed(session, principal, id_)
+            call = await reading.fetch_completed(session, principal, id_)
             segments = await queries.fetch_segments(session, principal.company_id, id_)
         if format is Format.JSON:
             return Response(views.build_transcript(call, segments))
@@ -173,7 +164,7 @@ class CallsController(Controller):
         """Metrics, sentiment, keywords, summary and tracker hits, each with its evidence."""
         id_ = queries.parse_id(call_id)
         async with parts.database.company_session(principal.company_id) as session:
-            await _fetch_completed(session, principal, id_)
+            await reading.fetch_completed(session, principal, id_)
             row = await queries.fetch_insights(session, principal.company_id, id_)
         if row is None:
             raise Refused(Problem.NOT_FOUND, "The call has no insights.")
@@ -220,7 +211,7 @@ class CallsController(Controller):
 
         `Last-Event-ID` or `?from=` resumes on any replica; `?from=0` gives all events.
         """
-        reader = _CallReader(parts, principal, base_url, queries.parse_id(call_id))
+        reader = CallReader(parts, principal, base_url, queries.parse_id(call_id))
         await reader.fetch_row()  # 404 before the stream begins
         last_id = following.parse_last_id(request.headers.get("Last-Event-ID"), from_)
         position = await following.find_position(parts.hub, reader.topic, last_id)
@@ -242,7 +233,7 @@ class CallsController(Controller):
         """Ends the work within one window of speech; asking twice is fine while it still runs."""
         id_ = queries.parse_id(call_id)
         await cancelling.cancel(parts.database, parts.kube, parts.bus, principal, id_)
-        reader = _CallReader(parts, principal, base_url, id_)
+        reader = CallReader(parts, principal, base_url, id_)
         found = await reader.fetch_row()
         return views.build_call(found.call, found.agent, base_url)
 
@@ -267,84 +258,3 @@ class CallsController(Controller):
                 raise Refused(Problem.NOT_FOUND)
         erase = BackgroundTask(parts.eraser.erase_call, principal.company_id, id_)
         return Response(None, status_code=204, background=erase)
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadCall:
-    """The call object as it goes out."""
-
-    body: bytes
-    etag: str
-    is_terminal: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _CallReader:
-    """One call as its readers, long polls and streams see it."""
-
-    parts: Parts
-    principal: Principal
-    base_url: str
-    call_id: uuid.UUID
-
-    @property
-    def topic(self) -> Topic:
-        return Topic(CompanySlug(self.principal.company_slug), id=str(self.call_id))
-
-    async def fetch_row(self) -> FoundCall:
-        company_id = self.principal.company_id
-        async with self.parts.database.company_session(company_id) as session:
-            return await queries.fetch_call(session, company_id, self.call_id)
-
-    async def fetch(self) -> _ReadCall:
-        company_id = self.principal.company_id
-        async with self.parts.database.company_session(company_id) as session:
-            found = await queries.fetch_call(session, company_id, self.call_id)
-            segments = insights = None
-            if found.call.status is CallStatus.COMPLETED:
-                segments = await queries.fetch_segments(session, company_id, self.call_id)
-                insights = await queries.fetch_insights(session, company_id, self.call_id)
-        call = views.build_call(
-            found.call,
-            found.agent,
-            self.base_url,
-            segments=segments,
-            insights=insights,
-            is_full=True,
-        )
-        body = encode_json(call, _encode)
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        return _ReadCall(body, etag, found.call.status.is_terminal)
-
-    async def fetch_snapshot(self) -> bytes | None:
-        """For the event stream, whose events carry the segments."""
-        try:
-            found = await self.fetch_row()
-        except Refused:
-            return None
-        return encode_json(views.build_call(found.call, found.agent, self.base_url), _encode)
-
-    async def fetch_terminal(self) -> Envelope | None:
-        try:
-            found = await self.fetch_row()
-        except Refused:
-            return None
-        return views.build_terminal(found.call, CompanySlug(self.principal.company_slug))
-
-
-async def _fetch_completed(
-    session: AsyncSession, principal: Principal, call_id: uuid.UUID
-) -> tables.Call:
-    """Raises Refused: 409 while there is no result yet, 404 when there will be none."""
-    call = (await queries.fetch_call(session, principal.company_id, call_id)).call
-    if call.status is CallStatus.COMPLETED:
-        return call
-    if call.status.is_terminal:
-        raise Refused(Problem.NOT_FOUND, f"The call is {call.status}; it has no result.")
-    raise Refused(Problem.NOT_READY, headers={"Retry-After": str(_NOT_READY_RETRY_SECONDS)})
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    raise TypeError(type(value).__name__)
