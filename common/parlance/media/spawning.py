@@ -119,8 +119,8 @@ class Template:
     async def _spawn(self, theirs: socket.socket) -> JobProcess:
         try:
             return await (await self._get_link()).spawn(theirs)
-        except ConnectionError:  # it died since the last file, or of this one's fork
-            return await (await self._get_link()).spawn(theirs)
+        except ConnectionError:  # if it died since the last file, the next call starts it again
+            return await FreshSpawner().spawn(theirs)
 
     async def _get_link(self) -> "_Link":
         async with self._starting:
@@ -184,10 +184,12 @@ class _Link:
         self._loop.add_reader(control.fileno(), self._read_reports)
 
     async def spawn(self, theirs: socket.socket) -> JobProcess:
-        """Raises ConnectionError when the template is gone."""
+        """Raises ConnectionError when the template cannot take it."""
         started: asyncio.Future[ForkedProcess] = self._loop.create_future()
         try:
             socket.send_fds(self._control, [b"J"], [theirs.fileno()])
+        except BlockingIOError as error:  # hundreds wait to be forked; that is not its end
+            raise ConnectionResetError("the template is busy") from error
         except OSError as error:
             self._break()
             raise ConnectionResetError("the template is gone") from error
