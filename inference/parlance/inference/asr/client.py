@@ -132,8 +132,8 @@ def _build_inputs(request: WindowRequest) -> list[InferInput]:
     return [audio, options]
 
 
-def _parse_result(answer: InferResult) -> AsrWindow:
-    tensor = answer.as_numpy(tensors.RESULT_OUTPUT)
+def _parse_result(answer: InferResult | None) -> AsrWindow:
+    tensor = None if answer is None else answer.as_numpy(tensors.RESULT_OUTPUT)
     if tensor is None or tensor.size == 0:
         # Seen with numpy 2 inside Triton 2.51: every output tensor arrives empty, without error.
         raise AsrFaulted("the model's answer is empty")

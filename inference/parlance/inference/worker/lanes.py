@@ -18,3 +18,11 @@ def iter_preferences(weights: Mapping[Priority, int]) -> Iterator[tuple[Priority
         first = max(ranked, key=lambda lane: credit[lane])
         credit[first] -= total
         yield first, *(lane for lane in ranked if lane is not first)
+
+
+def plan_kept_slots(slots: int) -> dict[Priority, int]:
+    """How many slots each lane leaves free for the lanes above it: however many long calls are
+    waiting, a call that somebody is watching finds a place. A small worker keeps none."""
+    if slots < 4:
+        return dict.fromkeys(Priority, 0)
+    return {Priority.INTERACTIVE: 0, Priority.STANDARD: 1, Priority.BULK: 2}

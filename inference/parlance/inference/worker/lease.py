@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import structlog
 from parlance.contracts.bus.messages import CallDispatch
 from parlance.contracts.bus.streams import WORKER_HEARTBEAT_SECONDS
-from parlance.inference.worker.ports import CallDelivery
+from parlance.inference.worker.ports import CallBus, CallDelivery
 from parlance.runtime.errors import BusUnavailable
 
 _log = structlog.get_logger(__name__)
@@ -16,16 +16,20 @@ _log = structlog.get_logger(__name__)
 class Lease:
     """Holds one message; a newer one for the same call can take its place."""
 
-    def __init__(self, delivery: CallDelivery) -> None:
+    def __init__(self, bus: CallBus, delivery: CallDelivery) -> None:
+        self._bus = bus
         self._delivery = delivery
+        self._epoch = bus.jobs_epoch
 
     @property
     def dispatch(self) -> CallDispatch:
         return self._delivery.value
 
     @property
-    def delivery(self) -> CallDelivery:
-        return self._delivery
+    def delivery(self) -> CallDelivery | None:
+        """The message to answer; None when it was lost with its stream. To ack by an old handle
+        would take the message that has the same number in the new stream."""
+        return self._delivery if self._bus.jobs_epoch == self._epoch else None
 
     async def adopt(self, newer: CallDelivery) -> bool:
         """Take a message that came while the call runs; True when it is a new attempt.
@@ -34,14 +38,14 @@ class Lease:
         message of a later attempt does so too, and the old one is acked away. One of an earlier
         attempt has nothing left to ask for.
         """
-        held = self._delivery
-        if newer.value.attempt < held.value.attempt:
+        held, held_dispatch = self.delivery, self.dispatch
+        if newer.value.attempt < held_dispatch.attempt:
             await newer.ack()
             return False
-        self._delivery = newer
-        if newer.sequence != held.sequence:
+        self._delivery, self._epoch = newer, self._bus.jobs_epoch
+        if held is not None and newer.sequence != held.sequence:
             await held.ack()
-        return newer.value.attempt > held.value.attempt
+        return newer.value.attempt > held_dispatch.attempt
 
     @asynccontextmanager
     async def kept_alive(
@@ -59,7 +63,8 @@ class Lease:
         while True:
             await asyncio.sleep(every_seconds)
             try:
-                await self._delivery.in_progress()
+                if self.delivery is not None:
+                    await self.delivery.in_progress()
             except BusUnavailable as exc:
                 # The next beat may get through; if none does, the message goes to another worker
                 # and whatever is done twice is harmless.

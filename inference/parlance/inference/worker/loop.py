@@ -40,6 +40,7 @@ class WorkerLoop:
         self._tools = tools
         self._clock = clock
         self._slots = slots
+        self._kept_slots = lanes.plan_kept_slots(slots)
         self._running: dict[asyncio.Task[None], CallRunner] = {}
         self._polls: dict[_Pull, Priority] = {}
         self._preferences = lanes.iter_preferences(LANE_WEIGHTS)
@@ -85,23 +86,31 @@ class WorkerLoop:
     def _free_slots(self) -> int:
         return self._slots - len(self._running) - len(self._polls)
 
+    def _may_ask(self, lane: Priority) -> bool:
+        """Whether the lane has no poll yet and leaves the lanes above it the slots kept for them."""
+        kept = self._kept_slots[lane]
+        below = sum(self._kept_slots[polled] > kept for polled in self._polls.values())
+        is_room = len(self._running) + below < self._slots - kept and self._free_slots() > 0
+        return is_room and lane not in self._polls.values()
+
     async def _sweep(self) -> bool:
         """Ask the lanes once, in their weighted order; True when there was a message."""
-        polled = self._polls.values()
         for lane in next(self._preferences):
-            if lane in polled:
-                continue
-            if await self._take(await self._bus.pull_calls(lane, batch=1, wait_seconds=0.0)):
+            if self._may_ask(lane) and await self._take(
+                await self._bus.pull_calls(lane, batch=1, wait_seconds=0.0)
+            ):
                 return True
         return False
 
     def _start_polls(self) -> None:
-        waiting = [lane for lane in LANE_WEIGHTS if lane not in self._polls.values()]
-        is_enough = self._free_slots() >= len(waiting)
+        """Wait on every lane that may take a slot. With too few slots for all of them each wait
+        is short, or one lane would keep the others from being asked."""
+        is_enough = self._free_slots() >= len(LANE_WEIGHTS) - len(self._polls)
         wait_seconds = _POLL_SECONDS if is_enough else _SHORT_POLL_SECONDS
-        for lane in waiting[: max(self._free_slots(), 0)]:
-            pull = self._bus.pull_calls(lane, batch=1, wait_seconds=wait_seconds)
-            self._polls[asyncio.create_task(pull, name=f"poll {lane}")] = lane
+        for lane in LANE_WEIGHTS:
+            if self._may_ask(lane):
+                pull = self._bus.pull_calls(lane, batch=1, wait_seconds=wait_seconds)
+                self._polls[asyncio.create_task(pull, name=f"poll {lane}")] = lane
 
     async def _take_polled(self) -> None:
         for poll in [poll for poll in self._polls if poll.done()]:

@@ -37,6 +37,11 @@ class CallBus(Protocol):
 
     @property
     def is_connected(self) -> bool: ...
+    @property
+    def jobs_epoch(self) -> str:
+        """Another one than before: JOBS was lost and its sequences started anew."""
+        ...
+
     async def publish_event(self, envelope: Envelope) -> int: ...
     async def pull_calls(
         self, priority: Priority, *, batch: int = 1, wait_seconds: float = 0.0

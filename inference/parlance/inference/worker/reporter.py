@@ -20,6 +20,7 @@ from parlance.contracts.bus.messages import (
 )
 from parlance.contracts.calls import Stage
 from parlance.inference.worker.lease import Lease
+from parlance.inference.worker.patience import Patience
 from parlance.inference.worker.ports import CallBus
 from parlance.runtime.clock import Clock
 from parlance.runtime.errors import BusUnavailable
@@ -33,8 +34,11 @@ QUIET_SECONDS = 30.0
 class Reporter:
     """Publishes; remembers when it last spoke."""
 
-    def __init__(self, bus: CallBus, lease: Lease, clock: Clock, *, deliveries: int) -> None:
+    def __init__(
+        self, bus: CallBus, lease: Lease, clock: Clock, patience: Patience, *, deliveries: int
+    ) -> None:
         self._bus = bus
+        self._patience = patience
         self._lease = lease
         self._clock = clock
         self._deliveries = deliveries
@@ -63,7 +67,7 @@ class Reporter:
         self._processed_seconds = ready.processed_seconds
 
     async def publish(self, data: EventData, *, id_: str | None = None, detail: str = "") -> None:
-        """Raises BusUnavailable after the bus's own patience."""
+        """Raises BusUnavailable when the bus stays away longer than the worker waits."""
         dispatch = self._lease.dispatch
         envelope = build_call_event(
             data,
@@ -74,7 +78,7 @@ class Reporter:
             detail=detail,
             at=self._clock.now(),
         )
-        await self._bus.publish_event(envelope)
+        await self._patience.persist("bus", lambda: self._bus.publish_event(envelope))
         self._spoke_at = self._clock.monotonic()
 
     @asynccontextmanager

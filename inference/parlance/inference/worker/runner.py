@@ -45,8 +45,10 @@ class CallRunner:
         self._bus = bus
         self._tools = tools
         self._clock = clock
-        self._lease = Lease(delivery)
-        self._reporter = Reporter(bus, self._lease, clock, deliveries=delivery.attempts)
+        self._lease = Lease(bus, delivery)
+        self._reporter = Reporter(
+            bus, self._lease, clock, tools.patience, deliveries=delivery.attempts
+        )
         self._deliveries = delivery.attempts
         self._taken_at = time.monotonic()
         self._work: asyncio.Task[Ending] | None = None
@@ -155,27 +157,31 @@ class CallRunner:
             reason=_describe(ending),
         )
         try:
-            await self._answer(ending)
+            await self._tell(ending)
+            if self._lease.delivery is not None:
+                await _answer(self._lease.delivery, ending)
         except BusUnavailable as exc:
             _log.warning("the end could not be told", error=str(exc))
 
-    async def _answer(self, ending: Ending) -> None:
-        delivery = self._lease.delivery
+    async def _tell(self, ending: Ending) -> None:
         match ending:
-            case Finished() | Settled():
-                await delivery.ack()
-            case Stopped():
+            case Stopped() | Rejected():
                 await self._reporter.publish(ending.event)
-                await delivery.ack()
-            case Rejected():
-                await self._reporter.publish(ending.event)
-                await delivery.term()
             case HandedBack():
                 event = ending.build_event(self.dispatch.attempt)
                 await self._reporter.publish(event, detail=str(self._deliveries))
-                await delivery.nak(ending.delay_seconds)
-            case Crashed():
-                await delivery.nak(ending.delay_seconds)
+            case _:
+                pass
+
+
+async def _answer(delivery: CallDelivery, ending: Ending) -> None:
+    match ending:
+        case Finished() | Settled() | Stopped():
+            await delivery.ack()
+        case Rejected():
+            await delivery.term()
+        case HandedBack() | Crashed():
+            await delivery.nak(ending.delay_seconds)
 
 
 def _describe(ending: Ending) -> str:

@@ -25,7 +25,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.requests.append(request)
         if self.failure is not None:
             await context.abort(*self.failure)
-        response = service_pb2.ModelInferResponse(model_name=tensors.MODEL_NAME)
+        response = service_pb2.ModelInferResponse(  # pyright: ignore[reportAttributeAccessIssue]
+            model_name=tensors.MODEL_NAME  # the generated module fills itself at import
+        )
         output = response.outputs.add(name=tensors.RESULT_OUTPUT, datatype="BYTES")
         if self.answer is None:
             output.shape.extend([0])

@@ -94,6 +94,7 @@ class FakeBus:
 
     def __init__(self) -> None:
         self.is_connected = True
+        self.jobs_epoch = "first"
         self.events: list[Envelope] = []
         self.lanes: dict[Priority, list[FakeDelivery]] = {lane: [] for lane in Priority}
         self.pulled: list[Priority] = []

@@ -25,3 +25,14 @@ def test_turns_are_spread_evenly() -> None:
 def test_every_order_names_all_lanes_once() -> None:
     for order in itertools.islice(lanes.iter_preferences(LANE_WEIGHTS), 24):
         assert sorted(order) == sorted(Priority)
+
+
+def test_lower_lanes_leave_slots_to_higher_ones() -> None:
+    kept = lanes.plan_kept_slots(8)
+
+    assert kept[Priority.INTERACTIVE] == 0
+    assert kept[Priority.INTERACTIVE] < kept[Priority.STANDARD] < kept[Priority.BULK]
+
+
+def test_a_small_worker_keeps_nothing_back() -> None:
+    assert set(lanes.plan_kept_slots(1).values()) == {0}

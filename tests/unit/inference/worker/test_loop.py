@@ -70,12 +70,24 @@ async def test_no_more_calls_run_than_there_are_slots(rig: _Rig) -> None:
     _dispatches(rig, 10, Priority.STANDARD)
 
     rig.start()
-    await rig.until(lambda: len(rig.transcriber.requests) == 4)
+    await rig.until(lambda: len(rig.transcriber.requests) == 3)
     await asyncio.sleep(0.05)
 
-    assert len(rig.bus.lanes[Priority.STANDARD]) == 6
+    assert len(rig.bus.lanes[Priority.STANDARD]) == 7  # one slot is kept for interactive calls
     rig.transcriber.open.set()
     await rig.until(lambda: rig.bus.types.count("analyzed") == 10)
+
+
+async def test_a_call_somebody_watches_finds_a_slot_behind_any_number_of_others(rig: _Rig) -> None:
+    rig.transcriber.open.clear()
+    _dispatches(rig, 10, Priority.BULK)
+    rig.start()
+    await rig.until(lambda: len(rig.transcriber.requests) == 2)
+
+    (watched,) = _dispatches(rig, 1, Priority.INTERACTIVE)
+    await rig.until(lambda: len(rig.transcriber.requests) == 3)
+
+    assert rig.transcriber.requests[-1].request_id.startswith(watched)
 
 
 async def test_under_load_the_lanes_are_served_by_weight(objects: Store) -> None:

@@ -27,12 +27,13 @@ def _build(
     patience_seconds: float = 0.0,
 ) -> Transcription:
     dispatch = dispatch or fakes.build_dispatch()
-    lease = Lease(FakeDelivery(dispatch))
+    lease = Lease(bus, FakeDelivery(dispatch))
+    patience = fakes.build_patience(patience_seconds)
     return Transcription(
         transcriber=transcriber,
-        patience=fakes.build_patience(patience_seconds),
+        patience=patience,
         gate=Gate(per_call=per_call, per_worker=per_worker),
-        reporter=Reporter(bus, lease, SystemClock(), deliveries=1),
+        reporter=Reporter(bus, lease, SystemClock(), patience, deliveries=1),
         dispatch=dispatch,
         model=fakes.MODEL,
         done=done or {},
