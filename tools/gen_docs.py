@@ -68,7 +68,7 @@ def build_bus_page() -> Iterator[str]:
     stream_rows = [
         (
             stream.name,
-            ", ".join(f"`{subject}`" for subject in stream.subjects),
+            _format_codes(stream.subjects),
             "until acked" if stream.work_queue else f"{stream.max_age_seconds // 3600} h",
             f"{stream.max_bytes >> 20} MiB",
             stream.description,
@@ -78,7 +78,7 @@ def build_bus_page() -> Iterator[str]:
     yield _format_table(("stream", "subjects", "kept", "at most", "for"), stream_rows)
     yield "## Durable consumers"
     consumer_rows = [
-        (consumer.durable, consumer.stream, f"`{consumer.filter_subject}`")
+        (consumer.durable, consumer.stream, _format_codes(consumer.filter_subjects))
         for consumer in streams.CONSUMERS
     ]
     yield _format_table(("consumer", "stream", "filter"), consumer_rows)
@@ -134,7 +134,7 @@ def _title_of(group: type[SettingsGroup]) -> str:
 
 
 def _setting_rows(group: type[SettingsGroup]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, field in group.model_fields.items():
         alias = field.validation_alias
         variable = alias if isinstance(alias, str) else f"{ENV_PREFIX}{name.upper()}"
@@ -150,6 +150,10 @@ def _format_default(default: object) -> str:
     if isinstance(default, SecretStr):
         return f"`{default.get_secret_value()}`"
     return f"`{default}`"
+
+
+def _format_codes(texts: Sequence[str]) -> str:
+    return ", ".join(f"`{text}`" for text in texts)
 
 
 def _flat(text: str | None) -> str:

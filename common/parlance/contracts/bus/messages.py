@@ -83,6 +83,8 @@ class SegmentsReady(Value):
     start_seconds: float
     end_seconds: float
     segments: tuple[Segment, ...]
+    levels_db: tuple[float, ...] = ()
+    """Loudness of each segment, dB relative to full scale; only where channels are compared."""
     language: str = ""
     guard: str = "ok"
     guard_reason: str = ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from parlance.contracts.calls import Priority
 
 from . import subjects
+from .messages import EventType
 from .subjects import Kind
 
 HOUR_SECONDS = 3600
@@ -32,7 +33,7 @@ class Consumer:
 
     stream: str
     durable: str
-    filter_subject: str
+    filter_subjects: tuple[str, ...]
     ack_wait_seconds: float
     max_ack_pending: int
     max_deliver: int = -1
@@ -90,7 +91,7 @@ def job_consumer(kind: Kind, priority: Priority) -> Consumer:
     return Consumer(
         stream=JOBS.name,
         durable=f"{kind}-{priority}",
-        filter_subject=subjects.format_job(kind, priority),
+        filter_subjects=(subjects.format_job(kind, priority),),
         ack_wait_seconds=WORKER_ACK_WAIT_SECONDS,
         max_ack_pending=1000,
     )
@@ -99,14 +100,19 @@ def job_consumer(kind: Kind, priority: Priority) -> Consumer:
 RECORDER = Consumer(
     stream=EVENTS.name,
     durable="recorder",
-    filter_subject=subjects.EVENTS_ALL,
+    # Segments are most of the traffic, and the recorder reads them from the artefact.
+    filter_subjects=tuple(
+        subjects.format_events_of_type(Kind.CALL, type_.token)
+        for type_ in EventType
+        if type_ is not EventType.SEGMENT
+    ),
     ack_wait_seconds=15.0,
     max_ack_pending=256,
 )
 OPERATOR = Consumer(
     stream=EVENTS.name,
     durable="operator",
-    filter_subject=subjects.format_events_of_kind(Kind.CALL),
+    filter_subjects=(subjects.format_events_of_kind(Kind.CALL),),
     ack_wait_seconds=60.0,
     max_ack_pending=1024,
 )

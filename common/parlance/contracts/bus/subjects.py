@@ -73,6 +73,10 @@ def format_events_of_kind(kind: Kind) -> str:
     return f"events.*.{kind}.>"
 
 
+def format_events_of_type(kind: Kind, type_: str) -> str:
+    return f"events.*.{kind}.*.{type_}"
+
+
 def parse_event(subject: str) -> EventSubject:
     match subject.split("."):
         case ["events", company, kind, id_, type_]:

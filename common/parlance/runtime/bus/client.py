@@ -1,46 +1,29 @@
-"""The connection and what processes do with it. Opened once per process by its wiring."""
+"""What processes do with the bus. Opened once per process by its wiring."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from time import monotonic
 from typing import TypeVar
 
-import structlog
-from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
-from nats.js import JetStreamContext, api
-from nats.js.errors import (
-    APIError,
-    NoStreamResponseError,
-    NotFoundError,
-    ServiceUnavailableError,
-)
+from nats.js import api
+from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 from parlance.contracts.bus import streams, subjects
 from parlance.contracts.bus.messages import CallDispatch, ControlAction, Envelope
 from parlance.contracts.calls import Priority
 from parlance.runtime import telemetry
-from parlance.runtime.bus import declare
 from parlance.runtime.bus import read as reading
 from parlance.runtime.bus import tail as tailing
-from parlance.runtime.bus.pull import ConsumerGone, Delivery, Puller, parse_deliveries
+from parlance.runtime.bus.connection import Connection
+from parlance.runtime.bus.pull import Delivery, Puller, parse_deliveries
 from parlance.runtime.bus.read import StoredEvent
 from parlance.runtime.errors import BusUnavailable, Permanent
 from parlance.runtime.settings import BusSettings
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Histogram
 
-_log = structlog.get_logger(__name__)
 _PUBLISH_SECONDS = Histogram("parlance_bus_publish_seconds", "Publish until the stored ack.")
-_PUBLISH_RETRIES = Counter("parlance_bus_publish_retries", "Publishes that were tried again.")
-_CONNECTED = Gauge("parlance_bus_connected", "1 while the connection to NATS stands.")
-
-_PING_SECONDS = 10
-_RECONNECT_WAIT_SECONDS = 0.25
-_BACKOFF_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 2.0)
-_ANSWERS = (NoStreamResponseError, ServiceUnavailableError, NotFoundError, ConsumerGone)
-"""Answers that mean: something that should be declared is not there."""
 
 T = TypeVar("T")
 
@@ -60,82 +43,30 @@ class Bus:
 
     def __init__(self, settings: BusSettings, *, client_name: str) -> None:
         self._settings = settings
-        self._client_name = client_name
-        self._nc = Client()
-        self._js: JetStreamContext = self._nc.jetstream(timeout=settings.request_timeout_seconds)
-        self._declared: dict[str, str] = {}
-        self._connected = asyncio.Event()
-        self._disconnected = asyncio.Event()
-        self._ensuring = asyncio.Lock()
-        self._ensure_task: asyncio.Task[None] | None = None
+        self._connection = Connection(settings, client_name=client_name)
+        self._nc = self._connection.nc
+        self._js = self._connection.js
+        self._once = self._connection.once
+        self._until_deadline = self._connection.until_deadline
         self._pullers: dict[str, Puller] = {}
-
-    # --- connection -------------------------------------------------------------------------
 
     @property
     def is_connected(self) -> bool:
-        return self._nc.is_connected
+        return self._connection.nc.is_connected
 
     async def connect(self) -> None:
         """Connect and declare. Never gives up by itself; the caller sets the deadline."""
-        password = self._settings.nats_password
-        await self._nc.connect(
-            servers=self._settings.nats_url.split(","),
-            name=self._client_name,
-            user=self._settings.nats_user,
-            password=password.get_secret_value() if password else None,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=_RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type] # any number works
-            ping_interval=_PING_SECONDS,
-            max_outstanding_pings=2,
-            connect_timeout=self._settings.request_timeout_seconds,  # type: ignore[arg-type] # same
-            error_cb=self._on_error,
-            disconnected_cb=self._on_disconnected,
-            reconnected_cb=self._on_reconnected,
-        )
-        self._mark_connected()
-        await self._until_deadline("declare", self.ensure)
-
-    async def close(self) -> None:
-        if self._ensure_task is not None:
-            self._ensure_task.cancel()
-        if self._nc.is_connected:
-            for puller in self._pullers.values():
-                await puller.close()
-            await self._nc.flush(timeout=2)
-        await self._nc.close()
-        _CONNECTED.set(0)
+        await self._connection.connect()
 
     async def ensure(self) -> None:
         """Declare streams and consumers (again): for callers that saw a stream missing."""
-        async with self._ensuring:
-            self._declared = await declare.apply(self._js, replicas=self._settings.nats_replicas)
+        await self._connection.ensure()
 
-    async def _on_error(self, error: Exception) -> None:
-        _log.debug("nats", problem=repr(error))
-
-    async def _on_disconnected(self) -> None:
-        _CONNECTED.set(0)
-        self._connected.clear()
-        self._disconnected.set()
-        _log.warning("nats disconnected")
-
-    def _mark_connected(self) -> None:
-        _CONNECTED.set(1)
-        self._disconnected.clear()
-        self._connected.set()
-
-    async def _on_reconnected(self) -> None:
-        self._mark_connected()
-        _log.info("nats reconnected")
-        # The server may have come back empty: whoever is first declares everything again.
-        self._ensure_task = asyncio.create_task(self._ensure_after_reconnect())
-
-    async def _ensure_after_reconnect(self) -> None:
-        try:
-            await self._until_deadline("declare", self.ensure)
-        except BusUnavailable:
-            _log.warning("streams not declared after reconnect; the next use tries again")
+    async def close(self) -> None:
+        if self.is_connected:
+            for puller in self._pullers.values():
+                await puller.close()
+        await self._connection.close()
 
     # --- publishing -------------------------------------------------------------------------
 
@@ -149,7 +80,7 @@ class Bus:
         subject = subjects.format_job(subjects.Kind.CALL, dispatch.priority)
         message_id = subjects.format_dispatch_id(dispatch.uid, dispatch.attempt)
         ack = await self._publish(subject, dispatch.model_dump_json().encode(), message_id)
-        created = self._declared.get(streams.JOBS.name, "")
+        created = self._connection.created.get(streams.JOBS.name, "")
         return StoredJob(ack.seq, created, is_repeat=bool(ack.duplicate))
 
     async def _publish(self, subject: str, body: bytes, message_id: str) -> api.PubAck:
@@ -199,6 +130,12 @@ class Bus:
                 return False
 
         return await self._once("delete a job", delete)
+
+    @property
+    def jobs_epoch(self) -> str:
+        """Creation time of JOBS as last seen here, without asking. When it changes, sequences
+        started anew, and an ack for a message from before would hit a stranger's."""
+        return self._connection.created.get(streams.JOBS.name, "")
 
     async def jobs_created(self) -> str:
         """Creation time of JOBS: another one than before means that its content was lost."""
@@ -297,8 +234,6 @@ class Bus:
             if action is not None:
                 yield subjects.parse_control(message.subject), action
 
-    # --- how things are tried ---------------------------------------------------------------
-
     async def _pull(
         self,
         consumer: streams.Consumer,
@@ -323,51 +258,6 @@ class Bus:
     async def _created(self, stream: str) -> str:
         info = await self._once(f"look at {stream}", lambda: self._js.stream_info(stream))
         return info.created.isoformat() if info.created else ""
-
-    async def _once(self, what: str, action: Callable[[], Awaitable[T]]) -> T:
-        """One try; declares what is missing before it reports the failure."""
-        try:
-            async with asyncio.timeout(self._settings.request_timeout_seconds):
-                await self._connected.wait()
-            return await self._unless_disconnected(action())
-        except _ANSWERS as exc:
-            await self._ensure_quietly()
-            raise BusUnavailable(what) from exc
-        except (NatsError, TimeoutError, OSError) as exc:
-            raise BusUnavailable(what) from exc
-
-    async def _unless_disconnected(self, action: Awaitable[T]) -> T:
-        """Give up at once when the connection breaks: the answer can no longer arrive."""
-        running = asyncio.ensure_future(action)
-        broken = asyncio.ensure_future(self._disconnected.wait())
-        try:
-            await asyncio.wait((running, broken), return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                return running.result()
-            raise ConnectionResetError("nats disconnected")
-        finally:
-            broken.cancel()
-            running.cancel()
-
-    async def _until_deadline(self, what: str, action: Callable[[], Awaitable[T]]) -> T:
-        """Try with growing pauses until the publish deadline."""
-        deadline = monotonic() + self._settings.publish_deadline_seconds
-        for attempt in range(1_000_000):
-            try:
-                return await self._once(what, action)
-            except BusUnavailable:
-                pause = _BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)]
-                if monotonic() + pause > deadline:
-                    raise
-                _PUBLISH_RETRIES.inc()
-                await asyncio.sleep(pause)
-        raise AssertionError("unreachable: the deadline ends the loop")
-
-    async def _ensure_quietly(self) -> None:
-        try:
-            await self.ensure()
-        except (NatsError, TimeoutError, OSError) as exc:
-            _log.warning("streams could not be declared", problem=repr(exc))
 
 
 def _parse_action(data: bytes) -> ControlAction | None:

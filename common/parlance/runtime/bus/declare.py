@@ -60,7 +60,7 @@ def build_consumer_config(consumer: streams.Consumer) -> api.ConsumerConfig:
     return api.ConsumerConfig(
         name=consumer.durable,
         durable_name=consumer.durable,
-        filter_subject=consumer.filter_subject,
+        filter_subjects=list(consumer.filter_subjects),
         ack_policy=api.AckPolicy.EXPLICIT,
         ack_wait=consumer.ack_wait_seconds,
         max_ack_pending=consumer.max_ack_pending,
