@@ -15,7 +15,7 @@ from parlance.contracts.bus.messages import Analyzed, Started, Transcribed
 from parlance.contracts.calls import ChannelPolicy, MediaInfo, ModelInfo, Stage, Transcript
 from parlance.contracts.insights import Insights
 from parlance.inference.asr.transcriber import Transcriber
-from parlance.inference.speakers import channels, roles
+from parlance.inference.speakers import channels, echo, roles
 from parlance.inference.worker import intake, metrics, segments
 from parlance.inference.worker.artefacts import Artefact, ArtefactStore
 from parlance.inference.worker.history import History
@@ -132,9 +132,11 @@ class CallWork:
 
     def _build_transcript(self, stream: WindowStream, tally: Tally) -> Transcript:
         dispatch = self.lease.dispatch
-        found = segments.sort_segments(tally.segments)
-        if dispatch.channels is ChannelPolicy.AUTO and stream.channels == 2:
-            guess = roles.guess_roles(found) if Stage.SPEAKERS in dispatch.stages else None
+        found, speech = segments.sort_segments(tally.segments), stream.speech
+        if stream.channels > 1:
+            found, speech = echo.drop_echoes(found, speech, tally.level_db)
+        if dispatch.channels is ChannelPolicy.AUTO and Stage.SPEAKERS in dispatch.stages:
+            guess = roles.guess_roles(found)
             found = channels.apply_roles(found, guess.roles) if guess else found
         language, share = _choose_language(tally, dispatch.language)
         return Transcript(
@@ -145,7 +147,7 @@ class CallWork:
             media=stream.media,
             model=self.model,
             segments=found,
-            speech=stream.speech,
+            speech=speech,
             dropped_windows=tally.dropped_windows,
         )
 

@@ -87,7 +87,7 @@ class WorkerLoop:
         return self._slots - len(self._running) - len(self._polls)
 
     def _may_ask(self, lane: Priority) -> bool:
-        """Whether the lane has no poll yet and leaves the lanes above it the slots kept for them."""
+        """Whether the lane has no poll yet and leaves the lanes above it their slots."""
         kept = self._kept_slots[lane]
         below = sum(self._kept_slots[polled] > kept for polled in self._polls.values())
         is_room = len(self._running) + below < self._slots - kept and self._free_slots() > 0

@@ -3,10 +3,14 @@
 import math
 from collections.abc import Iterable
 
+import numpy as np
 from parlance.contracts.calls import Segment
-from parlance.contracts.tensors import AsrSegment, AsrWindow
+from parlance.contracts.tensors import SAMPLE_RATE_HZ, AsrSegment, AsrWindow
 from parlance.inference.audio.packer import Window
 from parlance.inference.speakers.channels import ChannelSpeaker
+
+_SILENCE_POWER = 1e-10
+"""-100 dB: below the last bit of a sample."""
 
 
 def format_segment_id(window: int, number: int) -> str:
@@ -18,13 +22,31 @@ def build_segments(
     window: Window, answer: AsrWindow, speaker: ChannelSpeaker
 ) -> tuple[Segment, ...]:
     """Segments in call time, inside the window, none empty. A dropped window has none."""
-    if answer.guard == "dropped":
-        return ()
-    spoken = [heard for heard in answer.segments if heard.text.strip()]
     return tuple(
         _build_segment(window, heard, number, speaker, answer.avg_logprob)
-        for number, heard in enumerate(spoken)
+        for number, heard in enumerate(_select_spoken(answer))
     )
+
+
+def measure_levels(window: Window, answer: AsrWindow) -> tuple[float, ...]:
+    """Loudness of the same segments: RMS in dB relative to full scale."""
+    return tuple(
+        _measure_level(window, heard.start_seconds, heard.end_seconds)
+        for heard in _select_spoken(answer)
+    )
+
+
+def _select_spoken(answer: AsrWindow) -> list[AsrSegment]:
+    if answer.guard == "dropped":
+        return []
+    return [heard for heard in answer.segments if heard.text.strip()]
+
+
+def _measure_level(window: Window, start_seconds: float, end_seconds: float) -> float:
+    first, last = (int(at * SAMPLE_RATE_HZ) for at in (start_seconds, end_seconds))
+    samples = window.samples[first : max(last, first + 1)].astype(np.float32)
+    power = float(np.mean(np.square(samples))) / 32768**2 if samples.size else 0.0
+    return round(10 * math.log10(max(power, _SILENCE_POWER)), 1)
 
 
 def _build_segment(

@@ -36,6 +36,8 @@ class Tally:
     """What came out so far."""
 
     segments: list[Segment] = field(default_factory=list)
+    level_db: dict[str, float] = field(default_factory=dict)
+    """Loudness by segment id, for calls with two channels."""
     language_seconds: dict[str, float] = field(default_factory=dict)
     windows: int = 0
     reused_windows: int = 0
@@ -144,6 +146,7 @@ class Transcription:
             start_seconds=window.start_seconds,
             end_seconds=window.end_seconds,
             segments=segments.build_segments(window, answer, speaker),
+            levels_db=segments.measure_levels(window, answer) if stream.channels > 1 else (),
             language=answer.language,
             guard=answer.guard,
             guard_reason=answer.guard_reason,
@@ -165,6 +168,8 @@ class Transcription:
         tally = self.tally
         tally.windows += 1
         tally.segments += ready.segments
+        ids = (segment.id for segment in ready.segments)
+        tally.level_db.update(zip(ids, ready.levels_db, strict=False))
         tally.processed_seconds = max(tally.processed_seconds, ready.processed_seconds)
         tally.dropped_windows += ready.guard == "dropped"
         if ready.segments:

@@ -159,6 +159,7 @@ class FakeTranscriber:
 
     def __init__(self, model: ModelInfo = MODEL) -> None:
         self.model = model
+        self.text = ""
         self.requests: list[WindowRequest] = []
         self.failures: list[Exception] = []
         self.open = asyncio.Event()
@@ -183,7 +184,7 @@ class FakeTranscriber:
                 raise self.failures.pop(0)
         finally:
             self.running -= 1
-        text = f"word {request.pcm[0]}"
+        text = self.text or f"word {request.pcm[0]}"
         return AsrWindow(
             text=text,
             segments=(AsrSegment(start_seconds=0.0, end_seconds=0.5, text=text),),

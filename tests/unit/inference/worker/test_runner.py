@@ -1,5 +1,7 @@
 import asyncio
+import dataclasses
 
+import numpy as np
 import pytest
 from parlance.contracts.bus.messages import (
     Analyzed,
@@ -13,6 +15,7 @@ from parlance.contracts.bus.messages import (
 )
 from parlance.contracts.calls import Transcript
 from parlance.inference.asr.errors import AsrFaulted, AsrUnavailable
+from parlance.inference.audio.packer import Piece
 from parlance.inference.worker.call import Tools
 from parlance.inference.worker.endings import (
     Crashed,
@@ -307,3 +310,22 @@ async def test_without_a_bus_the_message_stays_unanswered(
 
     assert isinstance(ending, HandedBack)
     assert delivery.answers == []
+
+
+async def test_what_one_channel_only_picks_up_from_the_other_is_left_out(
+    bus: FakeBus, objects: Store
+) -> None:
+    """Both channels carry the same words at the same time, the second one faintly."""
+    loud = dataclasses.replace(
+        fakes.build_window(0), samples=np.full(16_000, 8000, np.int16), pieces=(Piece(0, 0, 1),)
+    )
+    faint = dataclasses.replace(loud, index=1, channel=1, samples=np.full(16_000, 800, np.int16))
+    transcriber = FakeTranscriber()
+    transcriber.text = "that is what I said"
+    tools = fakes.build_tools(objects, FakeStream([loud, faint], channels=2), transcriber)
+
+    await _runner(bus, tools, _deliver(bus)).run()
+
+    analyzed = parse_data(bus.find("call.analyzed"), Analyzed)
+    transcript = Transcript.model_validate_json(await objects.get_bytes(analyzed.transcript_key))
+    assert [segment.channel for segment in transcript.segments] == [0]

@@ -64,3 +64,18 @@ def test_segments_of_two_channels_are_sorted_by_time() -> None:
     mixed = [segment("1-0", 1, 5.0), segment("0-1", 0, 7.0), segment("0-0", 0, 5.0)]
 
     assert [s.id for s in segments.sort_segments(mixed)] == ["0-0", "1-0", "0-1"]
+
+
+def test_the_loudness_of_each_segment_is_measured() -> None:
+    samples = np.concatenate([np.full(16_000, 3277, np.int16), np.full(16_000, 328, np.int16)])
+    window = Window(index=0, channel=0, samples=samples, pieces=(Piece(0.0, 0.0, 2.0),))
+
+    levels = segments.measure_levels(window, _answer((0, 1, "loud"), (1, 2, "faint")))
+
+    assert levels == (-20.0, -40.0)
+
+
+def test_silence_and_times_outside_the_window_have_a_level_too() -> None:
+    levels = segments.measure_levels(_WINDOW, _answer((0, 1, "x"), (9, 10, "late")))
+
+    assert levels == (-100.0, -100.0)
