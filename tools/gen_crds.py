@@ -1,4 +1,4 @@
-"""Writes `crds/*.yaml` from the models in `parlance.contracts.crs`.
+"""Writes `crds/*.yaml` and their reference page from the models in `parlance.contracts.crs`.
 
 `python -m tools.gen_crds` writes, `--check` only tells whether the files are in step (used by
 `make check`). The chart's CRD subchart and devstack take the files from `crds/`.
@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 from parlance.contracts.crs import meta
 from parlance.contracts.crs.v1alpha1 import calljob
+
+from tools import calljob_page
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "crds"
@@ -202,7 +204,10 @@ def render(crd: Schema) -> str:
 def render_all() -> dict[pathlib.Path, str]:
     """Text by file."""
     crd = build_calljob_crd()
-    return {FOLDER / f"{crd['metadata']['name']}.yaml": render(crd)}
+    return {
+        FOLDER / f"{crd['metadata']['name']}.yaml": render(crd),
+        ROOT / "docs" / "reference" / "calljob.md": calljob_page.render(crd),
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """kopf watches for us: it lists, streams, reconnects and follows the credentials.
 
 Its handlers with their annotations, finalizers and retries are not used: one low-level handler
-notes each object in the cache and queues its key (docs/decisions/0004).
+notes each object in the cache and queues its key (docs/decisions/0006).
 """
 
 import asyncio
