@@ -56,6 +56,9 @@ class Problem(Enum):
     URL_NOT_ALLOWED = _Problem("url_not_allowed", 422, "The address may not be fetched")
     NOT_AUDIO = _Problem("not_audio", 422, "The address answered with something else than audio")
     AUDIO_FETCH_FAILED = _Problem("audio_fetch_failed", 422, "The address did not give the audio")
+    IDEMPOTENCY_MISMATCH = _Problem(
+        "idempotency_mismatch", 422, "The Idempotency-Key was used with another request"
+    )
     UNKNOWN_FIELD = _Problem("unknown_field", 422, "A field is unknown")
     RATE_LIMITED = _Problem("rate_limited", 429, "Too many requests", True)
     INTERNAL = _Problem("internal", 500, "Something went wrong on our side", True)

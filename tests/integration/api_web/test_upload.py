@@ -378,3 +378,81 @@ async def test_metadata_that_postgres_cannot_hold_is_refused(
     response = await upload(client, acme.key, metadata=text)
 
     assert (response.status_code, support.problem_of(response)) == (400, "invalid_text")
+
+
+async def send_once(
+    client: httpx.AsyncClient, account: Account, key: str, seed: int = 1, **fields: str
+) -> httpx.Response:
+    return await client.post(
+        "/api/add-calls",
+        headers={"Idempotency-Key": key},
+        data={"api_key": account.key, **fields},
+        files={"call": ("a.wav", support.make_wav(seed=seed))},
+    )
+
+
+async def test_the_same_request_again_is_answered_as_the_first_time(
+    api: Api, client: httpx.AsyncClient, acme: Account
+) -> None:
+    first = await send_once(client, acme, "k-1", order_id="7")
+
+    again = await send_once(client, acme, "k-1", order_id="7")
+
+    assert (again.status_code, again.content) == (201, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.headers["location"] == first.headers["location"]
+    assert "idempotency-replayed" not in first.headers
+    assert len(api.list_objects()) == 1
+    assert (await support.count_rows(api.database))["calls"] == 1
+
+
+async def test_the_same_request_many_times_at_once_makes_one_call(
+    api: Api, client: httpx.AsyncClient, acme: Account
+) -> None:
+    answers = await asyncio.gather(*(send_once(client, acme, "k-1") for _ in range(4)))
+
+    assert {(answer.status_code, answer.content) for answer in answers} == {
+        (201, answers[0].content)
+    }
+    assert len(api.list_objects()) == 1
+
+
+@pytest.mark.parametrize("changes", [{"seed": 2}, {"order_id": "8"}])
+async def test_a_key_that_stood_for_something_else_is_refused(
+    api: Api, client: httpx.AsyncClient, acme: Account, changes: dict[str, Any]
+) -> None:
+    await send_once(client, acme, "k-1")
+
+    other = await send_once(client, acme, "k-1", **changes)
+
+    assert (other.status_code, support.problem_of(other)) == (422, "idempotency_mismatch")
+    assert len(api.list_objects()) == 1
+
+
+async def test_a_refused_request_may_be_tried_again_with_its_key(
+    client: httpx.AsyncClient, acme: Account
+) -> None:
+    refused = await send_once(client, acme, "k-1", user_id=str(uuid.uuid4()))
+
+    accepted = await send_once(client, acme, "k-1")
+
+    assert (refused.status_code, accepted.status_code) == (422, 201)
+
+
+async def test_keys_of_different_companies_do_not_meet(
+    api: Api, client: httpx.AsyncClient, acme: Account
+) -> None:
+    globex = await support.add_account(api.database, "globex")
+
+    answers = [await send_once(client, account, "k-1") for account in (acme, globex)]
+
+    assert len({answer.json()["call_id"] for answer in answers}) == 2
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256])
+async def test_a_key_of_a_wrong_length_is_refused(
+    client: httpx.AsyncClient, acme: Account, key: str
+) -> None:
+    response = await send_once(client, acme, key)
+
+    assert (response.status_code, support.problem_of(response)) == (400, "malformed_request")

@@ -6,9 +6,11 @@ After the commit the call is safe: whatever dies, it reaches an end. Called by t
 
 import pathlib
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
+from parlance.api import idempotency
 from parlance.api.auth import Principal
 from parlance.api.db import tables
 from parlance.api.db.errors import RowConflict
@@ -16,6 +18,7 @@ from parlance.api.db.session import Database
 from parlance.api.domain.calls import agents, fields
 from parlance.api.domain.calls.fields import CallFields
 from parlance.api.errors import Refused
+from parlance.api.idempotency import Claim
 from parlance.api.ingest.intake import TakenAudio
 from parlance.api.recorder import outbox
 from parlance.contracts.calls import CallStatus
@@ -56,23 +59,39 @@ class Draft:
     file_name: str | None = None
     url: str | None = None
     warnings: list[dict[str, JsonValue]] = field(default_factory=list)
+    claim: Claim | None = None
 
 
-async def accept(database: Database, draft: Draft) -> tables.Call:
-    """Write the call. Raises Refused for a duplicate or an unknown user, DatabaseUnavailable."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the client will read."""
+
+    headers: dict[str, str]
+    body: bytes
+
+
+Render = Callable[[tables.Call], Answer]
+
+
+async def accept(database: Database, draft: Draft, render: Render) -> tuple[tables.Call, Answer]:
+    """Write the call, and its answer for those who ask again.
+
+    Raises Refused for a duplicate or an unknown user, RowConflict when the same request was
+    faster (see `idempotency`), DatabaseUnavailable.
+    """
     company_id = draft.principal.company_id
     try:
         async with database.company_session(company_id) as session:
-            call = await _write(session, draft)
+            call, answer = await _write(session, draft, render)
     except RowConflict as exc:
         if exc.constraint != _AUDIO_CONSTRAINT:
             raise
         raise await _refuse_duplicate(database, company_id, draft.audio.sha256) from exc
     _ACCEPTED.labels(draft.source).inc()
-    return call
+    return call, answer
 
 
-async def _write(session: AsyncSession, draft: Draft) -> tables.Call:
+async def _write(session: AsyncSession, draft: Draft, render: Render) -> tuple[tables.Call, Answer]:
     principal, wanted = draft.principal, draft.fields
     assignment = await agents.find_agent(session, principal.company_id, wanted)
     warnings = [
@@ -82,6 +101,11 @@ async def _write(session: AsyncSession, draft: Draft) -> tables.Call:
         *await _check_order(session, principal.company_id, wanted.order_id),
     ]
     call = build_call(draft, assignment.user_id, warnings)
+    answer = render(call)
+    if draft.claim is not None:
+        await idempotency.add_answer(
+            session, draft.claim, status=201, headers=answer.headers, body=answer.body
+        )
     session.add(call)
     await session.flush()  # before the outbox: a conflict shows here
     outbox.add(
@@ -99,7 +123,7 @@ async def _write(session: AsyncSession, draft: Draft) -> tables.Call:
             detail={"sha256": draft.audio.sha256, "size_bytes": draft.audio.size_bytes},
         )
     )
-    return call
+    return call, answer
 
 
 def build_call(

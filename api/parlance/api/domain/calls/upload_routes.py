@@ -1,25 +1,27 @@
 """`POST /api/add-calls` and `POST /api/addcallurl`: how calls come in over HTTP."""
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from litestar import Request, Response, post
 from litestar.background_tasks import BackgroundTask
 from litestar.params import FromQuery
-from parlance.api import access
-from parlance.api.auth import Principal, Scope
+from parlance.api import access, idempotency
+from parlance.api.auth import Scope
 from parlance.api.db import tables
+from parlance.api.db.errors import RowConflict
 from parlance.api.dependencies import BaseUrlIn, PartsIn
-from parlance.api.domain.calls import accepting, fields, operations, schemas, views
-from parlance.api.domain.calls.accepting import Draft
+from parlance.api.domain.calls import accepting, fields, operations, schemas, uploading, views
+from parlance.api.domain.calls.accepting import Answer, Draft
 from parlance.api.domain.calls.fields import CallFields
+from parlance.api.domain.calls.uploading import Submission
 from parlance.api.errors import FieldError, Refused, refuse_field
+from parlance.api.idempotency import Claim
 from parlance.api.ingest import body, fetching, json_text
-from parlance.api.ingest.intake import TakenAudio
 from parlance.api.wiring import Parts
-from parlance.contracts import ids, objects
-from parlance.contracts.ids import CallId, CompanySlug
+from parlance.contracts import ids
 from parlance.contracts.problems import Problem
 from pydantic import JsonValue
 
@@ -52,25 +54,8 @@ async def add_calls(
     async with parts.intake.claim_place(), parts.uploads.read(request) as submission:
         wanted = fields.parse_fields(submission.texts)
         warnings = fields.check_unknown(submission.unknown, strict=strict)
-        assert submission.principal is not None
-        if submission.url is not None:
-            submission.audio = await fetching.take_url(
-                parts.fetcher, parts.intake, submission.url, submission.format_key, "audio_url"
-            )
-        assert submission.audio is not None
-        draft = await _draft(
-            parts,
-            submission.call_id,
-            submission.principal,
-            wanted,
-            submission.audio,
-            warnings,
-            url=submission.url,
-            field="audio_url" if submission.url else "call",
-            file_name=submission.file_name,
-        )
-        call = await accepting.accept(parts.database, draft)
-    return _answer(parts, call, base_url, started)
+        offer = Offer(submission, wanted, warnings, uploading.URL_FIELD, base_url, started)
+        return await _accept(request, parts, offer)
 
 
 @post(
@@ -102,71 +87,105 @@ async def add_call_url(
     wanted = fields.parse_fields(values)
     unknown = [name for name in values if name not in _JSON_NAMES]
     warnings = fields.check_unknown(unknown, strict=strict)
-    call_id = ids.new_call_id()
-    company = CompanySlug(principal.company_slug)
-    async with parts.intake.claim_place():
-        audio = await fetching.take_url(
-            parts.fetcher,
-            parts.intake,
-            url,
-            lambda container: objects.format_audio_key(company, call_id, container.extension),
-            field,
-        )
-        try:
-            draft = await _draft(
-                parts, call_id, principal, wanted, audio, warnings, url=url, field=field
-            )
-            call = await accepting.accept(parts.database, draft)
-        except BaseException:
-            await parts.intake.drop(audio.key)
-            raise
-    return _answer(parts, call, base_url, started)
+    submission = Submission(ids.new_call_id(), header_key, principal, {uploading.URL_FIELD: url})
+    offer = Offer(submission, wanted, warnings, field, base_url, started)
+    async with (
+        parts.intake.claim_place(),
+        uploading.drop_unless_done(parts.intake, submission),
+    ):
+        return await _accept(request, parts, offer)
 
 
-async def _draft(
-    parts: Parts,
-    call_id: CallId,
-    principal: Principal,
-    wanted: CallFields,
-    audio: TakenAudio,
-    warnings: list[dict[str, JsonValue]],
-    *,
-    url: str | None,
-    field: str,
-    file_name: str | None = None,
-) -> Draft:
-    """Look into the file; then all that the row needs is known."""
-    return Draft(
-        call_id=call_id,
-        principal=principal,
-        fields=wanted,
-        audio=audio,
-        probed=await parts.intake.examine(audio, field),
-        source=tables.CallSource.URL if url else tables.CallSource.UPLOAD,
-        file_name=fetching.format_file_name(url) if url else file_name,
-        url=fetching.strip_url(url) if url else None,
-        warnings=warnings,
-    )
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A submission whose fields are right."""
 
+    submission: Submission
+    fields: CallFields
+    warnings: list[dict[str, JsonValue]]
+    url_field: str
+    """Which field to blame for an address."""
+    base_url: str
+    started: float
 
-def _answer(
-    parts: Parts, call: tables.Call, base_url: str, started: float
-) -> Response[schemas.CallAccepted]:
-    notices = views.build_notices(call)
-    return Response(
-        schemas.CallAccepted(
+    def render(self, call: tables.Call) -> Answer:
+        """The 201."""
+        accepted = schemas.CallAccepted(
             success=True,
             call_id=str(call.id),
             message=MESSAGE,
-            audio_url=views.format_audio_url(base_url, call),
+            audio_url=views.format_audio_url(self.base_url, call),
             duration_seconds=round(call.duration_seconds or 0.0),
-            processing_time_ms=round((time.monotonic() - started) * 1000),
-            warnings=notices or msgspec.UNSET,
-        ),
+            processing_time_ms=round((time.monotonic() - self.started) * 1000),
+            warnings=views.build_notices(call) or msgspec.UNSET,
+        )
+        return Answer({"Location": f"/api/calls/{call.id}"}, msgspec.json.encode(accepted))
+
+
+async def _accept(
+    request: Request[Any, Any, Any], parts: Parts, offer: Offer
+) -> Response[schemas.CallAccepted]:
+    """Make a call of it, or give the answer that the same request had before."""
+    claim = _build_claim(request, offer)
+    if claim is not None and (known := await idempotency.find_answer(parts.database, claim)):
+        return await _replay(parts, offer, known)
+    draft = await _draft(parts, offer, claim)
+    try:
+        call, answer = await accepting.accept(parts.database, draft, offer.render)
+    except RowConflict as exc:
+        if claim is None or not idempotency.is_conflict(exc):
+            raise
+        known = await idempotency.find_answer(parts.database, claim)
+        assert known is not None, "what was in the way is there"
+        return await _replay(parts, offer, known)
+    return Response(
+        answer.body,  # type: ignore[arg-type]  # encoded already
         status_code=201,
-        headers={"Location": f"/api/calls/{call.id}"},
+        media_type="application/json",
+        headers=answer.headers,
         # The call is committed: the cluster may be away, the recorder relays what this does not.
         background=BackgroundTask(parts.relay.relay_call, call.id),
+    )
+
+
+async def _replay(
+    parts: Parts, offer: Offer, answer: Response[Any]
+) -> Response[schemas.CallAccepted]:
+    """The second copy of the file is not needed."""
+    if offer.submission.audio is not None:
+        await parts.intake.drop(offer.submission.audio.key)
+    return answer
+
+
+def _build_claim(request: Request[Any, Any, Any], offer: Offer) -> Claim | None:
+    submission = offer.submission
+    assert submission.principal is not None
+    source = submission.url or (submission.audio and submission.audio.sha256)
+    payload = {"fields": offer.fields.model_dump(mode="json"), "source": source}
+    return idempotency.build_claim(request, submission.principal.company_id, payload)
+
+
+async def _draft(parts: Parts, offer: Offer, claim: Claim | None) -> Draft:
+    """Fetch the file if it is not here, and look into it; then all that the row needs is known."""
+    submission, url = offer.submission, offer.submission.url
+    assert submission.principal is not None
+    if submission.audio is None:
+        assert url is not None, "one of the two was given"
+        submission.audio = await fetching.take_url(
+            parts.fetcher, parts.intake, url, submission.format_key, offer.url_field
+        )
+    field = offer.url_field if url else uploading.FILE_FIELD
+    return Draft(
+        call_id=submission.call_id,
+        principal=submission.principal,
+        fields=offer.fields,
+        audio=submission.audio,
+        probed=await parts.intake.examine(submission.audio, field),
+        source=tables.CallSource.URL if url else tables.CallSource.UPLOAD,
+        file_name=fetching.format_file_name(url) if url else submission.file_name,
+        url=fetching.strip_url(url) if url else None,
+        warnings=offer.warnings,
+        claim=claim,
     )
 
 

@@ -60,6 +60,17 @@ class Submission:
         return self.texts.get(URL_FIELD, "").strip() or None
 
 
+@contextlib.asynccontextmanager
+async def drop_unless_done(intake: Intake, submission: Submission) -> AsyncGenerator[None, None]:
+    """Remove the file from the store when the block fails."""
+    try:
+        yield
+    except BaseException:
+        if submission.audio is not None:
+            await intake.drop(submission.audio.key)
+        raise
+
+
 class UploadReader:
     """Reads requests into submissions. One per process."""
 
@@ -79,7 +90,7 @@ class UploadReader:
         if submission.header_key is not None:
             await self._admit(submission, None)
         self._check_length(request)
-        try:
+        async with drop_unless_done(self._intake, submission):
             parts = multipart.read_parts(body.read_body(request), boundary, self._limits)
             async with contextlib.aclosing(parts):
                 async for part in parts:
@@ -88,10 +99,6 @@ class UploadReader:
                 await self._admit(submission, None)
             await self._settle(submission)
             yield submission
-        except BaseException:
-            if submission.audio is not None:
-                await self._intake.drop(submission.audio.key)
-            raise
 
     def _check_length(self, request: Request[Any, Any, Any]) -> None:
         length = request.headers.get("Content-Length", "")
