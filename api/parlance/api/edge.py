@@ -27,6 +27,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _UNMATCHED = "unmatched"
 _QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/health/startup", "/metrics"})
 
+_CLIENT_GONE = 499
+"""Noted when the client left before there was an answer."""
+
 LINGER_SECONDS = 5.0
 """How long a refused upload is still read before the connection is closed. A close with unread
 bytes resets the connection, and the client may lose the answer that says why."""
@@ -60,7 +63,7 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._started = time.monotonic()
-        self._status = 0
+        self._status = _CLIENT_GONE
         self._is_closing = False
         self._has_body_left = True
         self._has_asked = False

@@ -1,0 +1,106 @@
+"""The API as a process of its own: curl's requests of the contract, and a clean end."""
+
+import asyncio
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import httpx
+from parlance.api.db import session
+from parlance.api.settings import Settings
+
+from devstack import ports, process
+from devstack.process import ServerProcess
+from tests.integration.api_web import support
+
+
+def build_command(settings: Settings, port: int, folder: pathlib.Path) -> process.Command:
+    assert settings.kube.kubeconfig is not None
+    return process.Command(
+        name="api",
+        argv=[sys.executable, "-m", "parlance.api", "serve"],
+        log_path=folder / "api.log",
+        environment={
+            "PARLANCE_DATABASE_URL": settings.database.database_url.get_secret_value(),
+            "PARLANCE_NATS_URL": settings.bus.nats_url,
+            "PARLANCE_STORE_URL": settings.store.store_url,
+            "PARLANCE_HTTP_HOST": "127.0.0.1",
+            "PARLANCE_HTTP_PORT": str(port),
+            "KUBECONFIG": str(settings.kube.kubeconfig),
+        },
+    )
+
+
+async def is_ready(port: int) -> bool:
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return (await client.get(f"http://127.0.0.1:{port}/health/ready")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def run_curl(*arguments: str) -> dict[str, object]:
+    running = await asyncio.create_subprocess_exec(
+        "curl", "-sS", *arguments, stdout=subprocess.PIPE, env={**os.environ, "no_proxy": "*"}
+    )
+    output, _ = await running.communicate()
+    found: dict[str, object] = json.loads(output)
+    return found
+
+
+async def test_the_contracts_curl_works_and_the_process_ends_while_a_stream_is_open(
+    settings: Settings, tmp_path: pathlib.Path
+) -> None:
+    port = ports.find_free_port()
+    recording = tmp_path / "call.mp3"
+    recording.write_bytes(support.make_audio("mp3"))
+    async with session.open_database(settings.database) as database:
+        acme = await support.add_account(database, "acme")
+        user_id = await support.add_user(database, acme, "EXT-456")
+    command = build_command(settings, port, tmp_path)
+
+    async with process.open_server(command, lambda: is_ready(port)) as server:
+        answer = await run_curl(
+            "-X", "POST",
+            "-F", f"api_key={acme.key}",
+            "-F", f"call=@{recording}",
+            "-F", "customer_name=Acme Corp",
+            "-F", f"user_id={user_id}",
+            "-F", "extension_id=EXT-456",
+            "-F", "order_id=ORD-789",
+            f"http://127.0.0.1:{port}/api/add-calls",
+        )  # fmt: skip
+        seconds, status = await _stop_with_open_stream(server, port, acme.key, answer)
+
+    assert answer.keys() == {
+        "success", "call_id", "message", "audio_url", "duration_seconds", "processing_time_ms",
+    }  # fmt: skip
+    assert uuid.UUID(str(answer["call_id"]))
+    assert status == 0
+    assert seconds < 5
+
+
+async def _stop_with_open_stream(
+    server: ServerProcess, port: int, key: str, answer: dict[str, object]
+) -> tuple[float, int]:
+    """Seconds until the process had ended, and its exit status."""
+    url = f"http://127.0.0.1:{port}/api/calls/{answer['call_id']}/events"
+    async with (
+        httpx.AsyncClient(trust_env=False) as client,
+        client.stream("GET", url, headers={"X-Api-Key": key}) as response,
+    ):
+        lines = response.aiter_lines()
+        while not (await anext(lines)).startswith("event: snapshot"):
+            pass
+        started = time.monotonic()
+        os.kill(server.pid, signal.SIGTERM)
+        async for _ in lines:
+            pass
+        assert server._process is not None
+        status = await asyncio.to_thread(server._process.wait)
+    return time.monotonic() - started, status
