@@ -100,10 +100,10 @@ async def open_stack(folder: pathlib.Path, options: Options | None = None) -> As
             **await _prepare_database(database),
             **options.environment,
         }
-        async with progress.open_step("preparing schema, custom resources and the first company"):
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_prepare_cluster(cluster))
-                credentials = tasks.create_task(_prepare_company(folder, environment))
+        step = progress.open_step("preparing schema, custom resources and the first company")
+        async with step, asyncio.TaskGroup() as tasks:
+            tasks.create_task(_prepare_cluster(cluster))
+            credentials = tasks.create_task(_prepare_company(folder, environment))
         async with progress.open_step("starting api, recorder, operator and worker"):
             urls, processes = await _open_processes(stack, folder, environment, options)
         yield Stack(

@@ -17,7 +17,7 @@ from parlance.inference import settings as inference_settings
 from parlance.operator import settings as operator_settings
 from parlance.runtime import settings as runtime_settings
 from parlance.runtime.settings import ENV_PREFIX, SettingsGroup
-from pydantic import SecretStr
+from pydantic import AliasChoices, SecretStr
 from pydantic_core import PydanticUndefined
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -137,7 +137,8 @@ def _setting_rows(group: type[SettingsGroup]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for name, field in group.model_fields.items():
         alias = field.validation_alias
-        variable = alias if isinstance(alias, str) else f"{ENV_PREFIX}{name.upper()}"
+        is_renamed = isinstance(alias, AliasChoices)
+        variable = str(alias.choices[0]) if is_renamed else f"{ENV_PREFIX}{name.upper()}"
         rows.append((f"`{variable}`", _format_default(field.default), _flat(field.description)))
     return rows
 

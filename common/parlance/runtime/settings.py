@@ -7,7 +7,7 @@ is generated from here.
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_PREFIX = "PARLANCE_"
@@ -66,7 +66,7 @@ class KubeSettings(SettingsGroup):
 
     namespace: str = "parlance"
     """Namespace of the custom resources."""
-    kubeconfig: Path | None = Field(default=None, validation_alias="KUBECONFIG")
+    kubeconfig: Path | None = Field(default=None, validation_alias=AliasChoices("KUBECONFIG"))
     """Kubeconfig file. Absent: the pod's service account, else the user's default file."""
     kube_timeout_seconds: float = Field(default=20.0, gt=0)
     """One request; the API server answers in milliseconds or is in trouble."""

@@ -29,7 +29,7 @@ CRD = pathlib.Path(__file__).parents[3] / "crds" / "calljobs.parlance.dev.yaml"
 async def control_plane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ControlPlane]:
     folder = tmp_path_factory.mktemp("control-plane")
     async with control_plane_module.open_control_plane(folder, is_durable=False) as opened:
-        settings = KubeSettings(KUBECONFIG=opened.kubeconfig, namespace="default")
+        settings = KubeSettings(kubeconfig=opened.kubeconfig, namespace="default")
         async with kube_package.open_kube(settings) as kube:
             await kube.apply_crd(yaml.safe_load(CRD.read_text()))
             await waiting.wait_until(kube.is_crd_served, 30, "CallJobs are served")
@@ -56,7 +56,7 @@ def namespace() -> str:
 
 @pytest.fixture
 async def kube(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Kube]:
-    settings = KubeSettings(KUBECONFIG=control_plane.kubeconfig, namespace=namespace)
+    settings = KubeSettings(kubeconfig=control_plane.kubeconfig, namespace=namespace)
     async with kube_package.open_kube(settings) as opened:
         await opened.create_namespace(namespace)
         yield opened

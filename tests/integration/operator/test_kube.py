@@ -69,7 +69,7 @@ async def test_lists_come_in_pages_and_counts_hold_unfinished_jobs_only(kube: Ku
 
 
 async def test_missing_namespace_is_refused_not_waited_for(control_plane: ControlPlane) -> None:
-    settings = KubeSettings(KUBECONFIG=control_plane.kubeconfig, namespace="nowhere")
+    settings = KubeSettings(kubeconfig=control_plane.kubeconfig, namespace="nowhere")
     async with kube_package.open_kube(settings) as kube:
         with pytest.raises(KubeRejected):
             await kube.create_calljob(manifest("a"))
@@ -77,7 +77,7 @@ async def test_missing_namespace_is_refused_not_waited_for(control_plane: Contro
 
 async def test_missing_rights_are_refused_and_named(control_plane: ControlPlane) -> None:
     kubeconfig = await control_plane.issue_kubeconfig("nobody", "nobody")
-    settings = KubeSettings(KUBECONFIG=kubeconfig, namespace="default")
+    settings = KubeSettings(kubeconfig=kubeconfig, namespace="default")
     async with kube_package.open_kube(settings) as kube:
         with pytest.raises(KubeRejected) as refusal:
             await kube.list_calljobs()
@@ -90,7 +90,7 @@ async def test_silent_api_server_is_given_up_after_the_deadline(
     control_plane: ControlPlane,
 ) -> None:
     settings = KubeSettings(
-        KUBECONFIG=control_plane.kubeconfig, namespace="default", kube_timeout_seconds=1.0
+        kubeconfig=control_plane.kubeconfig, namespace="default", kube_timeout_seconds=1.0
     )
     async with kube_package.open_kube(settings) as kube:
         await kube.get_calljob("none")
@@ -103,7 +103,7 @@ async def test_silent_api_server_is_given_up_after_the_deadline(
 
 
 async def test_no_configuration_is_told(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    settings = KubeSettings(KUBECONFIG=tmp_path / "none")
+    settings = KubeSettings(kubeconfig=tmp_path / "none")
 
     with pytest.raises(KubeUnavailable):
         async with kube_package.open_kube(settings):

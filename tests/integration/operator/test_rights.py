@@ -42,7 +42,7 @@ async def test_shipped_rights_are_enough_for_a_whole_life(cluster: Cluster) -> N
 
 async def test_shipped_rights_end_at_the_namespace(cluster: Cluster) -> None:
     kubeconfig = await issue_operator(cluster, RIGHTS.read_text())
-    settings = KubeSettings(KUBECONFIG=kubeconfig, namespace="default")
+    settings = KubeSettings(kubeconfig=kubeconfig, namespace="default")
     async with kube_package.open_kube(settings) as kube:
         with pytest.raises(KubeRejected):
             await kube.list_calljobs()
