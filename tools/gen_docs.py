@@ -137,8 +137,9 @@ def _setting_rows(group: type[SettingsGroup]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for name, field in group.model_fields.items():
         alias = field.validation_alias
-        is_renamed = isinstance(alias, AliasChoices)
-        variable = str(alias.choices[0]) if is_renamed else f"{ENV_PREFIX}{name.upper()}"
+        variable = f"{ENV_PREFIX}{name.upper()}"
+        if isinstance(alias, AliasChoices):
+            variable = str(alias.choices[0])
         rows.append((f"`{variable}`", _format_default(field.default), _flat(field.description)))
     return rows
 
