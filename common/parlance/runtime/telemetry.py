@@ -8,12 +8,12 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import structlog
-from opentelemetry import propagate
+from opentelemetry import context, propagate
 from parlance.runtime.settings import TelemetrySettings
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -64,6 +64,19 @@ def current_trace() -> dict[str, str]:
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
     return carrier
+
+
+@contextmanager
+def continued_trace(traceparent: str | None) -> Iterator[None]:
+    """Go on with a trace that began elsewhere: what is sent within carries its headers."""
+    if not traceparent:
+        yield
+        return
+    token = context.attach(propagate.extract({"traceparent": traceparent}))
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from parlance.contracts.bus import streams
-from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.bus.messages import Envelope, EventType
 from parlance.operator import metrics
 from parlance.operator.cache import JobCache, LiveJob
 from parlance.operator.planning.facts import Facts
@@ -28,8 +28,9 @@ _BATCH = 128
 _WAIT_SECONDS = 5.0
 _PAUSE_SECONDS = 0.5
 _UNKNOWN_WAIT_SECONDS = 2.0
-_UNKNOWN_AGE = timedelta(seconds=30)
+_UNKNOWN_AGE = timedelta(seconds=10)
 """An event this young may be faster than our watch; an older one is of a job that is gone."""
+_OWN_TYPES = (EventType.QUEUED, EventType.PROGRESS)
 
 Settling = Coroutine[Any, Any, None]
 """The ack or nak of a delivery, not yet sent."""
@@ -82,7 +83,9 @@ class Follower:
         return self._fold(key, live, delivery)
 
     def _put_off(self, delivery: Delivery[Envelope]) -> Settling | None:
-        if self._clock.now() - delivery.value.timestamp < _UNKNOWN_AGE:
+        event = delivery.value
+        is_own = event.type in _OWN_TYPES
+        if not is_own and self._clock.now() - event.timestamp < _UNKNOWN_AGE:
             return delivery.nak(_UNKNOWN_WAIT_SECONDS)
         return delivery.ack()
 

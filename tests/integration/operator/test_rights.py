@@ -1,5 +1,6 @@
-"""The operator with exactly the rights it ships with."""
+"""The operator with exactly the rights it ships with, and over several namespaces."""
 
+import dataclasses
 import pathlib
 
 import pytest
@@ -10,6 +11,14 @@ from parlance.runtime.settings import KubeSettings
 from tests.integration.operator.cluster import Cluster
 from tests.integration.operator.peers import Script, ScriptedRecorder, ScriptedWorker
 
+APPLIED = """
+apiVersion: parlance.dev/v1alpha1
+kind: CallJob
+metadata: {name: by-hand}
+spec:
+  company: acme
+  audio: {objectKey: acme/complete.wav}
+"""
 RIGHTS = pathlib.Path(__file__).parents[3] / "deploy" / "operator-rbac.yaml"
 
 
@@ -46,3 +55,18 @@ async def test_shipped_rights_end_at_the_namespace(cluster: Cluster) -> None:
     async with kube_package.open_kube(settings) as kube:
         with pytest.raises(KubeRejected):
             await kube.list_calljobs()
+
+
+async def test_one_operator_can_serve_all_namespaces(cluster: Cluster) -> None:
+    other = f"{cluster.namespace}-other"
+    await cluster.kube.create_namespace(other)
+    async with cluster.operator(PARLANCE_WATCH_ALL_NAMESPACES="true"):
+        here = await cluster.create()
+        elsewhere = dataclasses.replace(cluster, namespace=other)
+        await elsewhere.kubectl("apply", "-f", "-", stdin=APPLIED)
+        await cluster.wait_until_let_go(here)
+        waited = await elsewhere.kubectl(
+            "wait", "--for=condition=Complete", "--timeout=20s", "calljob/by-hand"
+        )
+
+    assert "condition met" in waited

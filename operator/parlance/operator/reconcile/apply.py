@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from parlance.contracts.crs.meta import Reason
+from parlance.contracts.crs.meta import TRACEPARENT_ANNOTATION, Reason
 from parlance.contracts.crs.v1alpha1.calljob import CallJob, CallJobStatus, Dispatch
 from parlance.operator import metrics
 from parlance.operator.bus_state import BusState
@@ -21,6 +21,7 @@ from parlance.operator.planning.steps import (
 from parlance.operator.reconcile import patches
 from parlance.operator.recording import Recorder
 from parlance.operator.work_queue import Key
+from parlance.runtime import telemetry
 from parlance.runtime.bus import Bus, StoredJob
 from parlance.runtime.errors import BusUnavailable
 from parlance.runtime.kube import Kube, Manifest, Outcome, Patched
@@ -93,23 +94,29 @@ class Applier:
     # --- bus --------------------------------------------------------------------------------
 
     async def _take_steps(self, job: CallJob, steps: tuple[Step, ...]) -> StoredJob | None:
-        stored = None
+        """What the job's dispatch, if it is among the steps, came to."""
         if steps and self._bus_state.created is None:
             raise BusUnavailable("no answer from JetStream")
-        for step in steps:
-            match step:
-                case Publish():
-                    await self._bus.publish_event(step.event)
-                case SendDispatch():
-                    stored = await self._bus.publish_call(step.message)
-                    metrics.ATTEMPTS.labels(_name_cause(job)).inc()
-                case DropMessage():
-                    await self._bus.delete_job(step.sequence)
-                case PutNote():
-                    await self._bus.put_control(job.call_id, step.action)
-                case ClearNote():
-                    await self._bus.clear_control(job.call_id)
+        stored = None
+        with telemetry.continued_trace(job.metadata.annotations.get(TRACEPARENT_ANNOTATION)):
+            for step in steps:
+                stored = await self._take(job, step) or stored
         return stored
+
+    async def _take(self, job: CallJob, step: Step) -> StoredJob | None:
+        match step:
+            case Publish():
+                await self._bus.publish_event(step.event)
+            case SendDispatch():
+                metrics.ATTEMPTS.labels(_name_cause(job)).inc()
+                return await self._bus.publish_call(step.message)
+            case DropMessage():
+                await self._bus.delete_job(step.sequence)
+            case PutNote():
+                await self._bus.put_control(job.call_id, step.action)
+            case ClearNote():
+                await self._bus.clear_control(job.call_id)
+        return None
 
     # --- Kubernetes -------------------------------------------------------------------------
 
