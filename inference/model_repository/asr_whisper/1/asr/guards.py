@@ -9,11 +9,13 @@ with 0.95 and more, hold music "Thank you." with a mean log-probability below -1
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from enum import StrEnum
 
 from asr.engine import Guard, Transcript
 
 MAX_COMPRESSION_RATIO = 2.4  # OpenAI's value: natural text compresses to about 1.2 to 2
+LOOPING_COMPRESSION_RATIO = 4.0  # telephone menus read aloud reach 2.6, loops start at about 5
 MIN_AVG_LOGPROB = -1.0  # OpenAI's value
 MAX_NO_SPEECH_PROB = 0.6  # OpenAI's value; needs a second sign, as noise before speech raises it
 DOUBTFUL_NO_SPEECH_PROB = 0.3  # enough where every attempt was unsure of its text
@@ -27,6 +29,7 @@ SPARSE_TOKENS = 4
 MIN_LOOP_TURNS = 4
 MIN_LOOP_TOKENS = 12
 MAX_LOOP_PERIOD = 24
+MIN_AGREEMENT = 0.9  # share of words that two attempts at repetitive speech have in common
 
 
 class Fault(StrEnum):
@@ -37,6 +40,12 @@ class Fault(StrEnum):
     COMPRESSION_RATIO = "compression_ratio"
     LOOP = "loop"
     LOW_LOGPROB = "low_logprob"
+
+
+LOOPS = frozenset({Fault.TOO_MANY_TOKENS, Fault.LOOP})
+"""Texts that nobody can have said."""
+DOUBTS = frozenset({Fault.COMPRESSION_RATIO, Fault.LOW_LOGPROB})
+"""Texts worth a second look, and kept when that finds nothing better."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +67,6 @@ class Attempt:
     transcript: Transcript
     fault: Fault | None
 
-    @property
-    def needs_retry(self) -> bool:
-        """A loop may be cured by decoding differently; silence stays silence."""
-        return self.fault not in (None, Fault.NO_SPEECH)
-
 
 def find_fault(evidence: Evidence) -> Fault | None:
     """The first test that fails; None when the text can be believed."""
@@ -70,44 +74,63 @@ def find_fault(evidence: Evidence) -> Fault | None:
         return Fault.NO_SPEECH
     if len(evidence.tokens) > max_text_tokens(evidence.duration_seconds):
         return Fault.TOO_MANY_TOKENS
-    if compression_ratio(evidence.text) > MAX_COMPRESSION_RATIO:
-        return Fault.COMPRESSION_RATIO
     if has_loop(evidence.tokens):
         return Fault.LOOP
+    if compression_ratio(evidence.text) > MAX_COMPRESSION_RATIO:
+        return Fault.COMPRESSION_RATIO
     if evidence.avg_logprob < MIN_AVG_LOGPROB:
         return Fault.LOW_LOGPROB
     return None
 
 
 def is_unheard(evidence: Evidence) -> bool:
-    """Two signs out of three: the model says so, is unsure of its text, wrote next to nothing."""
+    """Whether two signs agree: the model says so, doubts its text, wrote little, or stutters."""
     count = len(evidence.tokens)
     is_silent = evidence.no_speech_prob > MAX_NO_SPEECH_PROB
     is_unsure = evidence.avg_logprob < MIN_AVG_LOGPROB
     is_sparse = count < evidence.duration_seconds * SPARSE_TOKENS_PER_SECOND
+    is_stutter = has_loop(evidence.tokens, min_tokens=MIN_LOOP_TURNS)
     if not evidence.text:
         return True
-    return (is_silent and (is_unsure or is_sparse or count <= SPARSE_TOKENS)) or (
-        is_unsure and is_sparse
-    )
+    if is_silent:
+        return is_unsure or is_sparse or is_stutter or count <= SPARSE_TOKENS
+    return is_unsure and is_sparse
+
+
+def is_settled(attempts: Sequence[Attempt]) -> bool:
+    """Whether another attempt would tell nothing new."""
+    return not attempts[-1].needs_retry or is_repetitive_speech(attempts)
+
+
+def is_repetitive_speech(attempts: Sequence[Attempt]) -> bool:
+    """Speech that says nearly the same several times, as telephone menus do: it compresses like a
+    loop, but is none, and decoding differently gives the same words again."""
+    if len(attempts) < 2 or any(a.fault is not Fault.COMPRESSION_RATIO for a in attempts):
+        return False
+    one, other = (_split_words(a.transcript.text) for a in (attempts[0], attempts[-1]))
+    return SequenceMatcher(None, one, other, autojunk=False).ratio() >= MIN_AGREEMENT
 
 
 def choose(attempts: Sequence[Attempt]) -> Transcript:
     """One answer from all attempts at a window, in the order they were made."""
     first = attempts[0].fault
+    if is_repetitive_speech(attempts):
+        return _mark(attempts[-1].transcript, Guard.RETRIED, first)
     for number, attempt in enumerate(attempts):
         if attempt.fault is None:
             guard = Guard.RETRIED if number else Guard.OK
             return _mark(attempt.transcript, guard, first)
         if attempt.fault is Fault.NO_SPEECH:
             return _drop(attempt.transcript, Fault.NO_SPEECH)
-    best = max(attempts, key=lambda a: (a.fault is Fault.LOW_LOGPROB, a.transcript.avg_logprob))
-    if best.fault is not Fault.LOW_LOGPROB:
-        return _drop(best.transcript, best.fault)
-    if best.transcript.no_speech_prob > DOUBTFUL_NO_SPEECH_PROB:
+    doubted = [attempt for attempt in attempts if attempt.fault in DOUBTS]
+    if not doubted:
+        return _drop(attempts[-1].transcript, attempts[-1].fault)
+    best = max(doubted, key=lambda attempt: attempt.transcript.avg_logprob)
+    is_unsure = best.fault is Fault.LOW_LOGPROB
+    if is_unsure and best.transcript.no_speech_prob > DOUBTFUL_NO_SPEECH_PROB:
         return _drop(best.transcript, Fault.NO_SPEECH)
     # Unclear speech is kept, marked: losing half a minute of a call is worse than a poor text.
-    return _mark(best.transcript, Guard.RETRIED, Fault.LOW_LOGPROB)
+    return _mark(best.transcript, Guard.RETRIED, first)
 
 
 def max_text_tokens(duration_seconds: float) -> int:
@@ -121,16 +144,20 @@ def compression_ratio(text: str) -> float:
     return len(raw) / len(zlib.compress(raw)) if raw else 0.0
 
 
-def has_loop(tokens: Sequence[int]) -> bool:
+def has_loop(tokens: Sequence[int], min_tokens: int = MIN_LOOP_TOKENS) -> bool:
     """Whether some run of tokens is repeated back to back, anywhere in the text."""
     for period in range(1, min(MAX_LOOP_PERIOD, len(tokens) // 2) + 1):
-        needed = max(MIN_LOOP_TURNS * period, MIN_LOOP_TOKENS) - period
+        needed = max(MIN_LOOP_TURNS * period, min_tokens) - period
         equal = 0
         for index in range(period, len(tokens)):
             equal = equal + 1 if tokens[index] == tokens[index - period] else 0
             if equal >= needed:
                 return True
     return False
+
+
+def _split_words(text: str) -> list[str]:
+    return "".join(c if c.isalnum() else " " for c in text.casefold()).split()
 
 
 def _mark(transcript: Transcript, guard: Guard, fault: Fault | None) -> Transcript:

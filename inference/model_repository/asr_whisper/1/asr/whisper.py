@@ -10,7 +10,7 @@ from typing import Any
 import ctranslate2
 import numpy as np
 
-from asr import batching, guards, mel, segments
+from asr import batching, guards, mel, memory, segments
 from asr.config import Config
 from asr.engine import Transcript, Window
 from asr.options import AUTO, Options
@@ -24,17 +24,18 @@ MAX_NEW_TOKENS = 224
 class Strategy:
     """One way of decoding; later ones are for windows whose text the guards rejected."""
 
+    cures: frozenset[guards.Fault]
     temperature: float = 0.0
     min_beam: int = 1
     min_bucket_seconds: int = 0
 
 
-# A wider beam in the 30 s shape the model was trained on cures most loops and is repeatable;
-# sampling is the last resort.
-STRATEGIES = (
-    Strategy(),
-    Strategy(min_beam=5, min_bucket_seconds=30),
-    Strategy(temperature=0.4, min_bucket_seconds=30),
+FIRST = Strategy(cures=frozenset())
+RETRIES = (
+    # A wider beam in the 30 s shape the model was trained on cures most loops and is repeatable.
+    Strategy(cures=guards.LOOPS | guards.DOUBTS, min_beam=5, min_bucket_seconds=30),
+    # Sampling breaks what is left; it would only change the words of an unclear text.
+    Strategy(cures=guards.LOOPS, temperature=0.4, min_bucket_seconds=30),
 )
 
 
@@ -59,12 +60,15 @@ class WhisperEngine:
     """A loaded model; `transcribe` is called from one thread."""
 
     def __init__(self, config: Config) -> None:
+        self._is_cpu = config.device == "cpu"
+        if self._is_cpu:
+            memory.keep_freed_memory()
         self._model = ctranslate2.models.Whisper(
             str(config.model),
             device=config.device,
             compute_type=config.compute_type,
             inter_threads=config.workers,
-            intra_threads=1 if config.device == "cpu" else 0,
+            intra_threads=1 if self._is_cpu else 0,
         )
         self._workers = config.workers
         self._pool = ThreadPoolExecutor(config.workers, thread_name_prefix="decode")
@@ -80,11 +84,10 @@ class WhisperEngine:
     def transcribe(self, windows: Sequence[Window]) -> list[Transcript | None]:
         """Transcribe all, in order; None for a window cancelled before its turn."""
         attempts: list[list[guards.Attempt]] = [[] for _ in windows]
-        left = list(range(len(windows)))
-        for strategy in STRATEGIES:
-            for index, attempt in self._decode_all(windows, left, strategy):
+        for strategy in (FIRST, *RETRIES):
+            chosen = [i for i, made in enumerate(attempts) if _is_for(strategy, made)]
+            for index, attempt in self._decode_all(windows, chosen, strategy):
                 attempts[index].append(attempt)
-            left = [i for i in left if attempts[i] and attempts[i][-1].needs_retry]
         return [guards.choose(made) if made else None for made in attempts]
 
     def _decode_all(
@@ -139,7 +142,14 @@ class WhisperEngine:
 
     def _encode(self, tasks: Sequence[_Task]) -> ctranslate2.StorageView:
         frames = tasks[0].key.bucket_seconds * mel.FRAMES_PER_SECOND
-        features = np.stack([self._mel.extract(task.window.pcm, frames) for task in tasks])
+        features = [self._mel.extract(task.window.pcm, frames) for task in tasks]
+        if self._is_cpu:
+            # One by one: as fast there, and the attention of a batch of 30 s needs 54 MB for each.
+            encoded = [np.asarray(self._encode_features(one[None])) for one in features]
+            return ctranslate2.StorageView.from_array(np.concatenate(encoded))
+        return self._encode_features(np.stack(features))
+
+    def _encode_features(self, features: mel.Float32) -> ctranslate2.StorageView:
         return self._model.encode(ctranslate2.StorageView.from_array(features))
 
     def _choose_languages(
@@ -184,6 +194,10 @@ class WhisperEngine:
             no_speech_prob=transcript.no_speech_prob,
         )
         return guards.Attempt(transcript, guards.find_fault(evidence))
+
+
+def _is_for(strategy: Strategy, made: Sequence[guards.Attempt]) -> bool:
+    return strategy is FIRST if not made else made[-1].fault in strategy.cures
 
 
 def _max_new_tokens(tasks: Sequence[_Task]) -> int:
