@@ -28,8 +28,9 @@ class WorkerSettings(SettingsGroup):
     worker_windows_per_call: int = Field(default=12, ge=1, le=64)
     """Windows of one call on their way through the model. Above the model's batch size, so that
     one call alone keeps the next batch waiting."""
-    worker_windows: int = Field(default=32, ge=1, le=1024)
-    """Windows of all calls on their way. Below the model's queue of 64: more would be refused."""
+    worker_windows: int = Field(default=20, ge=1, le=1024)
+    """Windows of all calls on their way: two of the model's batches of 8 and a little more; for
+    the GPU's batches of 32 set 80. Each costs about 3 MB of the worker's memory."""
     worker_patience_seconds: float = Field(default=300.0, gt=0)
     """How long a call waits for a model server or a store that is away before it is handed back.
     Longer than loading a large model takes."""

@@ -22,6 +22,8 @@ from parlance.inference.worker.patience import Patience
 from parlance.inference.worker.recording import WindowStream
 from parlance.inference.worker.reporter import Reporter
 
+_FIRST_WINDOWS = 2
+
 
 class Gate:
     """How many windows may be on their way, per call and over all calls of the worker."""
@@ -29,6 +31,26 @@ class Gate:
     def __init__(self, *, per_call: int, per_worker: int) -> None:
         self.per_call = per_call
         self.all_calls = asyncio.Semaphore(per_worker)
+
+
+class CallSlots:
+    """Windows that one call may have on their way: few at first, one more for each that is done.
+
+    Of calls that begin together each gets its first words before any fills the model's queue.
+    """
+
+    def __init__(self, per_call: int) -> None:
+        self._left_to_add = max(per_call - _FIRST_WINDOWS, 0)
+        self._slots = asyncio.Semaphore(min(per_call, _FIRST_WINDOWS))
+
+    async def take(self) -> None:
+        await self._slots.acquire()
+
+    def give_back(self) -> None:
+        self._slots.release()
+        if self._left_to_add > 0:
+            self._left_to_add -= 1
+            self._slots.release()
 
 
 @dataclass(slots=True)
@@ -75,11 +97,11 @@ class Transcription:
         self._model = model
         self._done = done
         self._options = AsrOptions(language=dispatch.language)
+        self._slots = CallSlots(gate.per_call)
         self.tally = Tally()
 
     async def run(self, stream: WindowStream) -> Tally:
         """Transcribe every window that has no result yet, publishing each as it is done."""
-        # The queue's bound is the call's bound: what is in it is on its way.
         pending: asyncio.Queue[_Pending | None] = asyncio.Queue(self._gate.per_call)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._send_all(group, stream, pending), name="windows")
@@ -98,6 +120,7 @@ class Transcription:
                 if window.index in self._done:
                     await pending.put((window, None))
                     continue
+                await self._slots.take()
                 result = group.create_task(self._transcribe(window, is_first=is_first))
                 is_first = False
                 await pending.put((window, result))
@@ -135,6 +158,7 @@ class Transcription:
             answer = await result
             self.tally.wait_seconds += time.perf_counter() - started
             await self._publish(window, answer, stream)
+            self._slots.give_back()
 
     async def _publish(self, window: Window, answer: AsrWindow, stream: WindowStream) -> None:
         speaker = channels.plan_speakers(self._dispatch.channels, stream.channels)[window.channel]

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 from collections.abc import Mapping
 
 import pytest
@@ -8,7 +9,7 @@ from parlance.inference.asr.errors import AsrUnavailable
 from parlance.inference.worker.errors import ModelChanged
 from parlance.inference.worker.lease import Lease
 from parlance.inference.worker.reporter import Reporter
-from parlance.inference.worker.transcription import Gate, Transcription
+from parlance.inference.worker.transcription import CallSlots, Gate, Transcription
 from parlance.media.errors import UndecodableAudio
 from parlance.runtime.clock import SystemClock
 
@@ -80,12 +81,35 @@ async def test_no_more_windows_are_cut_than_may_be_on_their_way() -> None:
 
     run = asyncio.create_task(_build(bus, transcriber, per_call=4).run(stream))
     await asyncio.sleep(0.05)
-    held = stream.made
+    held_at_first = stream.made
     transcriber.open.set()
     tally = await run
 
-    assert held <= 4 + 2  # one is published, one waits for room
+    assert held_at_first == 2 + 1  # one is made and waits for room
+    assert transcriber.most_running <= 4
     assert tally.windows == 50
+
+
+async def test_a_call_begins_with_few_windows_and_then_fills_its_share() -> None:
+    slots = CallSlots(per_call=5)
+    taken = 0
+    for _ in range(6):
+        taken += await _take_all(slots)
+        for _ in range(taken):
+            slots.give_back()
+        taken = 0
+
+    assert await _take_all(slots) == 5
+
+
+async def _take_all(slots: CallSlots) -> int:
+    count = 0
+    with contextlib.suppress(TimeoutError):
+        while True:
+            async with asyncio.timeout(0.01):
+                await slots.take()
+            count += 1
+    return count
 
 
 async def test_the_worker_as_a_whole_is_bounded_too() -> None:
