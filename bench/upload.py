@@ -14,6 +14,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -50,7 +51,10 @@ class Target:
     name: str
     url: str
     pid: int
-    form: tuple[str, ...]
+    form: tuple[str, ...] = ()
+    stored: pathlib.Path | None = None
+    """What it keeps. Emptied after each run, as the peer's temporary file is: else only one of the
+    two would write into memory that the machine has to find and clear first."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ async def _open_bare(folder: pathlib.Path) -> AsyncIterator[Target]:
     port = ports.find_free_port()
     argv = [sys.executable, "-m", "bench.upload_bare", str(port)]
     async with _open_process("bare", argv, folder, port, {}) as pid:
-        yield Target("bare UploadFile", f"http://127.0.0.1:{port}/", pid, ())
+        yield Target("bare UploadFile", f"http://127.0.0.1:{port}/", pid)
 
 
 @contextlib.asynccontextmanager
@@ -138,7 +142,7 @@ async def _open_parlance(folder: pathlib.Path) -> AsyncIterator[Target]:
         )
         url = f"http://127.0.0.1:{port}/api/add-calls"
         form = ("-F", f"api_key={made.api_key}", "-F", "allow_duplicate=true")
-        yield Target("parlance add-calls", url, pid, form)
+        yield Target("parlance add-calls", url, pid, form, folder / "objects" / "bench")
 
 
 @contextlib.asynccontextmanager
@@ -180,6 +184,8 @@ def _measure(target: Target, recording: pathlib.Path) -> Measurement:
         seconds = time.perf_counter() - started
         assert client.stdout is not None
         answer = client.stdout.read()
+    if target.stored is not None:
+        shutil.rmtree(target.stored)
     if not re.search(r"\n201$", answer):
         raise SystemExit(f"{target.name} answered: {answer}")
     return Measurement(seconds, _sum_cpu(server) - before_cpu, peak_bytes - before_bytes)

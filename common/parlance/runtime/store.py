@@ -8,6 +8,7 @@ flushed to disk before the call returns (obstore itself only renames).
 import asyncio
 import hashlib
 import os
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from obstore.exceptions import (
     NotSupportedError,
 )
 from obstore.store import GCSStore, LocalStore, S3Store
+from parlance.contracts import objects
+from parlance.runtime import local_files
 from parlance.runtime.errors import InvalidKey, ObjectNotFound, StoreUnavailable
 from parlance.runtime.settings import StoreSettings
 from prometheus_client import Counter, Histogram
@@ -34,8 +37,6 @@ _SECONDS = Histogram("parlance_store_seconds", "Time of one store operation.", [
 _PART_BYTES = 8 << 20
 """One part of a multipart upload: S3 wants at least 5 MiB; two in flight keep memory flat."""
 _PARTS_IN_FLIGHT = 2
-_HASH_BYTES = 1 << 20
-"""One step of the hashing thread; a step for each chunk would cost as much as its hash."""
 _READ_BYTES = 1 << 20
 _PROBE_KEY = "staging/probe"
 
@@ -50,42 +51,6 @@ class StoredObject:
     size_bytes: int
     sha256: str | None = None
     modified_at: datetime | None = None
-
-
-class _StreamHasher:
-    """Hashes in a thread, a batch of chunks behind the stream: beside the write and the wait for
-    the next chunks, which take as long."""
-
-    def __init__(self) -> None:
-        self.size_bytes = 0
-        self._hash = hashlib.sha256()
-        self._batch: list[bytes] = []
-        self._batch_bytes = 0
-        self._running: asyncio.Future[None] | None = None
-
-    async def update(self, chunk: bytes) -> None:
-        self.size_bytes += len(chunk)
-        self._batch.append(chunk)
-        self._batch_bytes += len(chunk)
-        if self._batch_bytes >= _HASH_BYTES:
-            await self._hash_batch()
-
-    async def finish(self) -> str:
-        await self._hash_batch()
-        assert self._running is not None
-        await self._running
-        return self._hash.hexdigest()
-
-    async def _hash_batch(self) -> None:
-        if self._running is not None:
-            await self._running
-        batch, self._batch, self._batch_bytes = self._batch, [], 0
-        loop = asyncio.get_running_loop()
-        self._running = loop.run_in_executor(None, self._hash_all, batch)
-
-    def _hash_all(self, batch: list[bytes]) -> None:
-        for chunk in batch:
-            self._hash.update(chunk)
 
 
 class Store:
@@ -104,41 +69,15 @@ class Store:
         and leaves nothing behind. With `is_flushed` False it is durable only after `flush`, which
         the caller may run beside something else.
         """
-        hasher = _StreamHasher()
-        failure: BaseException | None = None
-
-        async def counted() -> AsyncIterator[bytes]:
-            nonlocal failure
-            try:
-                async for chunk in chunks:
-                    await hasher.update(chunk)
-                    yield chunk
-            except BaseException as exc:
-                failure = exc
-                raise
-
         with _SECONDS.labels("put").time():
-            try:
-                await self._run(
-                    key,
-                    lambda: obstore.put_async(
-                        self._backend,
-                        key,
-                        counted(),
-                        use_multipart=True,
-                        chunk_size=_PART_BYTES,
-                        max_concurrency=_PARTS_IN_FLIGHT,
-                    ),
-                )
-            except StoreUnavailable:
-                if failure is not None:
-                    raise failure from None
-                raise
-            sha256 = await hasher.finish()
+            if self._folder is not None:
+                stored = await self._put_local(self._folder, key, chunks)
+            else:
+                stored = await self._put_remote(key, chunks)
             if is_flushed:
                 await self.flush(key)
-        _BYTES.labels("in").inc(hasher.size_bytes)
-        return StoredObject(key, hasher.size_bytes, sha256)
+        _BYTES.labels("in").inc(stored.size_bytes)
+        return stored
 
     async def put_bytes(self, key: str, data: bytes) -> StoredObject:
         with _SECONDS.labels("put").time():
@@ -236,6 +175,48 @@ class Store:
             await self.head(_PROBE_KEY)
         except ObjectNotFound:
             return
+
+    async def _put_local(
+        self, folder: Path, key: str, chunks: AsyncIterator[bytes]
+    ) -> StoredObject:
+        if not _is_safe(key):
+            raise InvalidKey(key)
+        # Below the staging prefix: what a crash leaves there, the janitor finds.
+        part = folder / objects.STAGING_PREFIX / f"part-{uuid.uuid4().hex}"
+        size_bytes, sha256 = await local_files.write_stream(folder / key, part, chunks)
+        return StoredObject(key, size_bytes, sha256)
+
+    async def _put_remote(self, key: str, chunks: AsyncIterator[bytes]) -> StoredObject:
+        hasher = local_files.StreamHasher()
+        failure: BaseException | None = None
+
+        async def hashed() -> AsyncIterator[bytes]:
+            nonlocal failure
+            try:
+                async for chunk in chunks:
+                    await hasher.update(chunk)
+                    yield chunk
+            except BaseException as exc:
+                failure = exc
+                raise
+
+        try:
+            await self._run(
+                key,
+                lambda: obstore.put_async(
+                    self._backend,
+                    key,
+                    hashed(),
+                    use_multipart=True,
+                    chunk_size=_PART_BYTES,
+                    max_concurrency=_PARTS_IN_FLIGHT,
+                ),
+            )
+        except StoreUnavailable:
+            if failure is not None:
+                raise failure from None
+            raise
+        return StoredObject(key, hasher.size_bytes, await hasher.finish())
 
     async def _run(self, key: str, action: Callable[[], Awaitable[T]]) -> T:
         if not _is_safe(key):
