@@ -24,7 +24,7 @@ class _Post(NamedTuple):
     record: Record
 
 
-class Recorder:
+class EventRecorder:
     """Posts what it is told; drops rather than holds up when the API server is slow."""
 
     def __init__(self, kube: Kube) -> None:

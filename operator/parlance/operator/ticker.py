@@ -19,6 +19,9 @@ from parlance.runtime.errors import BusUnavailable
 
 _log = structlog.get_logger(__name__)
 
+_REMOVALS_PER_TICK = 500
+"""A day's worth of finished jobs that expires at once must not hold up dispatches."""
+
 
 class Ticker:
     """One per process."""
@@ -66,7 +69,7 @@ class Ticker:
         now = self._clock.now()
         expired = [key for key, job in self._cache.iterate_finished() if job.expires_at <= now]
         metrics.GC_BACKLOG.set(len(expired))
-        for key in expired:
+        for key in expired[:_REMOVALS_PER_TICK]:
             self._queue.add(key)
 
     def _count(self) -> None:

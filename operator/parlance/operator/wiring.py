@@ -13,7 +13,7 @@ from parlance.operator.loops import Loops, open_loops
 from parlance.operator.progress import ProgressPublisher
 from parlance.operator.reconcile.apply import Applier
 from parlance.operator.reconcile.reconciler import Reconciler
-from parlance.operator.recording import Recorder
+from parlance.operator.recording import EventRecorder
 from parlance.operator.resync import Resync
 from parlance.operator.settings import OperatorSettings
 from parlance.operator.ticker import Ticker
@@ -60,7 +60,7 @@ class Parts:
     """What acts."""
 
     bus_state: BusState
-    recorder: Recorder
+    recorder: EventRecorder
     progress: ProgressPublisher
     follower: Follower
     ticker: Ticker
@@ -118,7 +118,7 @@ def build_parts(settings: Settings, memory: Memory, kube: Kube, bus: Bus) -> Par
     """Everything that acts, each with just what it needs."""
     cache, queue, clock = memory.cache, memory.queue, memory.clock
     bus_state = BusState(bus, memory.freshness)
-    recorder = Recorder(kube)
+    recorder = EventRecorder(kube)
     progress = ProgressPublisher(bus=bus, bus_state=bus_state, cache=cache, clock=clock)
     applier = Applier(kube=kube, bus=bus, bus_state=bus_state, cache=cache, recorder=recorder)
     ticker = Ticker(
@@ -200,7 +200,7 @@ async def _wait_for_crd(kube: Kube, process: Process) -> bool:
 
 
 async def _drain(
-    workers: list[asyncio.Task[None]], recorder: Recorder, timeout_seconds: float
+    workers: list[asyncio.Task[None]], recorder: EventRecorder, timeout_seconds: float
 ) -> None:
     """Let reconciles that run finish, and tell what they did."""
     try:

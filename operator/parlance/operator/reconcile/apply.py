@@ -19,7 +19,7 @@ from parlance.operator.planning.steps import (
     Step,
 )
 from parlance.operator.reconcile import patches
-from parlance.operator.recording import Recorder
+from parlance.operator.recording import EventRecorder
 from parlance.operator.work_queue import Key
 from parlance.runtime import telemetry
 from parlance.runtime.bus import Bus, StoredJob
@@ -47,7 +47,7 @@ class Applier:
     """Applies plans in the order that `Plan` describes."""
 
     def __init__(
-        self, *, kube: Kube, bus: Bus, bus_state: BusState, cache: JobCache, recorder: Recorder
+        self, *, kube: Kube, bus: Bus, bus_state: BusState, cache: JobCache, recorder: EventRecorder
     ) -> None:
         self._kube = kube
         self._bus = bus

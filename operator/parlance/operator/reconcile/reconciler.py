@@ -12,7 +12,7 @@ from parlance.operator.planning.observed import Limits, Observed
 from parlance.operator.planning.steps import Plan, Record
 from parlance.operator.reconcile import observe
 from parlance.operator.reconcile.apply import Applier, Stale, Target
-from parlance.operator.recording import Recorder
+from parlance.operator.recording import EventRecorder
 from parlance.operator.work_queue import Key, WorkQueue
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import Clock
@@ -35,7 +35,7 @@ class Reconciler:
         bus: Bus,
         bus_state: BusState,
         applier: Applier,
-        recorder: Recorder,
+        recorder: EventRecorder,
         limits: Limits,
         clock: Clock,
     ) -> None:
