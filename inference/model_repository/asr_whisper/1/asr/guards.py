@@ -9,7 +9,6 @@ with 0.95 and more, hold music "Thank you." with a mean log-probability below -1
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 from enum import StrEnum
 
 from asr.engine import Guard, Transcript
@@ -29,7 +28,6 @@ SPARSE_TOKENS = 4
 MIN_LOOP_TURNS = 4
 MIN_LOOP_TOKENS = 12
 MAX_LOOP_PERIOD = 24
-MIN_AGREEMENT = 0.9  # share of words that two attempts at repetitive speech have in common
 
 
 class Fault(StrEnum):
@@ -74,9 +72,10 @@ def find_fault(evidence: Evidence) -> Fault | None:
         return Fault.NO_SPEECH
     if len(evidence.tokens) > max_text_tokens(evidence.duration_seconds):
         return Fault.TOO_MANY_TOKENS
-    if has_loop(evidence.tokens):
+    ratio = compression_ratio(evidence.text)
+    if ratio > LOOPING_COMPRESSION_RATIO or has_loop(evidence.tokens):
         return Fault.LOOP
-    if compression_ratio(evidence.text) > MAX_COMPRESSION_RATIO:
+    if ratio > MAX_COMPRESSION_RATIO:
         return Fault.COMPRESSION_RATIO
     if evidence.avg_logprob < MIN_AVG_LOGPROB:
         return Fault.LOW_LOGPROB
@@ -97,25 +96,9 @@ def is_unheard(evidence: Evidence) -> bool:
     return is_unsure and is_sparse
 
 
-def is_settled(attempts: Sequence[Attempt]) -> bool:
-    """Whether another attempt would tell nothing new."""
-    return not attempts[-1].needs_retry or is_repetitive_speech(attempts)
-
-
-def is_repetitive_speech(attempts: Sequence[Attempt]) -> bool:
-    """Speech that says nearly the same several times, as telephone menus do: it compresses like a
-    loop, but is none, and decoding differently gives the same words again."""
-    if len(attempts) < 2 or any(a.fault is not Fault.COMPRESSION_RATIO for a in attempts):
-        return False
-    one, other = (_split_words(a.transcript.text) for a in (attempts[0], attempts[-1]))
-    return SequenceMatcher(None, one, other, autojunk=False).ratio() >= MIN_AGREEMENT
-
-
 def choose(attempts: Sequence[Attempt]) -> Transcript:
     """One answer from all attempts at a window, in the order they were made."""
     first = attempts[0].fault
-    if is_repetitive_speech(attempts):
-        return _mark(attempts[-1].transcript, Guard.RETRIED, first)
     for number, attempt in enumerate(attempts):
         if attempt.fault is None:
             guard = Guard.RETRIED if number else Guard.OK
@@ -129,7 +112,8 @@ def choose(attempts: Sequence[Attempt]) -> Transcript:
     is_unsure = best.fault is Fault.LOW_LOGPROB
     if is_unsure and best.transcript.no_speech_prob > DOUBTFUL_NO_SPEECH_PROB:
         return _drop(best.transcript, Fault.NO_SPEECH)
-    # Unclear speech is kept, marked: losing half a minute of a call is worse than a poor text.
+    # Doubted text is kept, marked: losing half a minute of a call is worse than a poor text, and
+    # a telephone menu that says nearly the same five times compresses like a loop.
     return _mark(best.transcript, Guard.RETRIED, first)
 
 
@@ -154,10 +138,6 @@ def has_loop(tokens: Sequence[int], min_tokens: int = MIN_LOOP_TOKENS) -> bool:
             if equal >= needed:
                 return True
     return False
-
-
-def _split_words(text: str) -> list[str]:
-    return "".join(c if c.isalnum() else " " for c in text.casefold()).split()
 
 
 def _mark(transcript: Transcript, guard: Guard, fault: Fault | None) -> Transcript:

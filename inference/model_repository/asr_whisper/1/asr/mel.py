@@ -1,8 +1,8 @@
-"""Log-mel spectrogram as Whisper expects it, computed as two float32 matrix products.
+"""Log-mel spectrogram as Whisper expects it, computed with float32 matrix products.
 
-The Fourier transform of every frame is one product with a matrix of windowed sines and
-cosines. That is more arithmetic than an FFT and still about four times faster than numpy's,
-which works in float64. The numbers agree with the reference extractor within 1e-4.
+The Fourier transform of all frames is a product with a matrix of cosines and one of sines. That is
+more arithmetic than an FFT and still faster than numpy's, which works in float64. The numbers agree
+with the reference extractor within 1e-4.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ class MelExtractor:
 
     def __init__(self, mels: int) -> None:
         self._filters = build_mel_filters(mels)
-        self._basis = _build_windowed_basis()
+        self._cosines, self._sines = _build_windowed_basis()
 
     def extract(self, pcm: NDArray[np.int16], frames: int) -> Float32:
         """Spectrogram of `pcm` (int16, mono, 16 kHz) padded with silence to `frames`.
@@ -43,11 +43,12 @@ class MelExtractor:
         return log_power
 
     def _log_mel(self, windows: Float32) -> Float32:
-        spectrum = np.ascontiguousarray(windows) @ self._basis
-        np.square(spectrum, out=spectrum)
-        bins = spectrum.shape[1] // 2
-        power = spectrum[:, :bins]
-        power += spectrum[:, bins:]
+        # Cosines are even and sines odd around the middle of the frame, so each frame can be
+        # folded there first: half the arithmetic. Sample 0 has window weight 0.
+        middle = FRAME_SAMPLES // 2
+        before, after = windows[:, 1 : middle + 1], windows[:, : middle - 1 : -1]
+        power = np.square((before + after) @ self._cosines)
+        power += np.square((before - after) @ self._sines)
         mel = self._filters @ power.T
         np.maximum(mel, 1e-10, out=mel)
         return np.log10(mel, out=mel)
@@ -82,11 +83,13 @@ def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(mel < break_mel, mel / _MEL_PER_HZ, logarithmic)
 
 
-def _build_windowed_basis() -> Float32:
-    """Cosines and sines of the 201 bins side by side, times a Hann window; shape (400, 402)."""
-    samples = np.arange(FRAME_SAMPLES)
+def _build_windowed_basis() -> tuple[Float32, Float32]:
+    """Cosines and sines of the 201 bins times a Hann window, first half; shape (200, 201) each."""
+    samples = np.arange(1, FRAME_SAMPLES // 2 + 1)
     bins = np.arange(FRAME_SAMPLES // 2 + 1)
     angles = 2.0 * np.pi * np.outer(samples, bins) / FRAME_SAMPLES
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * samples / FRAME_SAMPLES)
-    basis = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) * hann[:, None]
-    return basis.astype(np.float32)
+    # The middle sample is its own mirror image: folding counts it twice.
+    hann[-1] /= 2.0
+    cosines, sines = np.cos(angles) * hann[:, None], np.sin(angles) * hann[:, None]
+    return cosines.astype(np.float32), sines.astype(np.float32)
