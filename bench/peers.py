@@ -41,7 +41,7 @@ def find_weights() -> pathlib.Path:
 
 
 def measure_all(paths: list[str]) -> Iterator[Measurement]:
-    """Sequential and batched on the first file, then batched on all files one after another."""
+    """The first file sequentially and batched, then the others batched, one after another."""
     cores = len(os.sched_getaffinity(0))
     model = WhisperModel(str(find_weights()), compute_type="int8", cpu_threads=cores)
     batched = BatchedInferencePipeline(model)
@@ -51,9 +51,9 @@ def measure_all(paths: list[str]) -> Iterator[Measurement]:
         yield _measure(
             f"batched(8), beam {beam}", one, lambda path, b=beam: _batched(batched, path, b)
         )
-    yield _measure(
-        f"batched(8), beam 1, {len(paths)} files", paths, lambda path: _batched(batched, path, 1)
-    )
+    many = paths[1:]
+    name = f"batched(8), beam 1, {len(many)} files"
+    yield _measure(name, many, lambda path: _batched(batched, path, 1))
 
 
 def _sequential(model: WhisperModel, path: str) -> Any:

@@ -18,13 +18,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bench.peers import Measurement
+from devstack import audio_files, testdata, wer
 from devstack import stack as stack_module
-from devstack import testdata, wer
 from devstack.api_client import ApiClient, Event
 from devstack.stack import Stack
 
 LONG_SECONDS = 969.0
+SHORT_SECONDS = 300.0
 CALLS = 8
+"""Of SHORT_SECONDS each, at once."""
 BASELINE = "batched(8), beam 1"
 CALL_TIMEOUT_SECONDS = 600.0
 
@@ -34,26 +36,30 @@ async def main(argv: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=1)
     rounds = parser.parse_args(argv).rounds
     recording = await testdata.make_long_call(LONG_SECONDS)
+    short = await testdata.make_long_call(SHORT_SECONDS)
     with tempfile.TemporaryDirectory(prefix="parlance-bench-") as name:
         folder = pathlib.Path(name)
-        copies = [_write_copy(recording.path, folder, number) for number in range(CALLS * rounds)]
+        copies = [
+            audio_files.write_unique(short.path, folder / f"call-{number}.wav", number)
+            for number in range(CALLS)
+        ]
         results: dict[str, list[Measurement]] = defaultdict(list)
         profile: list[Event] = []
         for number in range(rounds):
-            for measurement in await _measure_peers(copies[:CALLS]):
+            for measurement in await _measure_peers(recording.path, copies):
                 results[measurement.name].append(measurement)
             # A new stack each round: its model is warm, its disk and its database are empty.
             async with stack_module.open_stack(folder / f"stack-{number}") as stack:
-                for measurement in await _measure_stack(stack, copies, number, profile):
+                for measurement in await _measure_stack(stack, recording.path, copies, profile):
                     results[measurement.name].append(measurement)
     _print_table(results, recording.text)
     _print_profile(profile)
     return 0
 
 
-async def _measure_peers(paths: Sequence[pathlib.Path]) -> list[Measurement]:
+async def _measure_peers(one: pathlib.Path, many: Sequence[pathlib.Path]) -> list[Measurement]:
     started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.peers", *map(str, paths),
+        sys.executable, "-m", "bench.peers", str(one), *map(str, many),
         stdout=asyncio.subprocess.PIPE,
         limit=1 << 22,
     )  # fmt: skip
@@ -63,23 +69,21 @@ async def _measure_peers(paths: Sequence[pathlib.Path]) -> list[Measurement]:
 
 
 async def _measure_stack(
-    stack: Stack, copies: Sequence[pathlib.Path], number: int, profile: list[Event]
+    stack: Stack, long: pathlib.Path, shorts: Sequence[pathlib.Path], profile: list[Event]
 ) -> list[Measurement]:
     async with ApiClient(stack.url, stack.credentials.api_key) as client:
         await _transcribe(client, (await testdata.fetch_beckett()).path)  # warm, as the peers are
-        one, events = await _measure_calls(client, "parlance, one call", copies[:1])
+        one, events = await _measure_calls(client, "parlance, one call", [long])
         profile[:] = events[0]
-        many, _ = await _measure_calls(
-            client, f"parlance, {CALLS} calls at once", copies[:CALLS], allow_duplicate="true"
-        )
+        many, _ = await _measure_calls(client, f"parlance, {CALLS} calls at once", shorts)
     return [one, many]
 
 
 async def _measure_calls(
-    client: ApiClient, name: str, paths: Sequence[pathlib.Path], **fields: str
+    client: ApiClient, name: str, paths: Sequence[pathlib.Path]
 ) -> tuple[Measurement, list[list[Event]]]:
     started = time.perf_counter()
-    runs = await asyncio.gather(*(_transcribe(client, path, **fields) for path in paths))
+    runs = await asyncio.gather(*(_transcribe(client, path) for path in paths))
     wall = time.perf_counter() - started
     firsts = [first - started for first, _ in runs]
     events = [events for _, events in runs]
@@ -88,30 +92,18 @@ async def _measure_calls(
     return Measurement(name, seconds, wall, statistics.median(firsts), text), events
 
 
-async def _transcribe(
-    client: ApiClient, path: pathlib.Path, **fields: str
-) -> tuple[float, list[Event]]:
+async def _transcribe(client: ApiClient, path: pathlib.Path) -> tuple[float, list[Event]]:
     """Upload, follow to the end; returns when the first segment came, and all events."""
     first: float | None = None
     events = []
     async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
-        call_id = await client.create_call(path, **fields)
+        call_id = await client.create_call(path)
         async for event in client.follow(call_id):
             if event.type == "call.segment" and first is None:
                 first = time.perf_counter()
             events.append(event)
     assert events[-1].type == "call.completed", events[-1]
     return first or time.perf_counter(), events
-
-
-def _write_copy(source: pathlib.Path, folder: pathlib.Path, number: int) -> pathlib.Path:
-    """Same sound, other bytes: the API refuses the same file twice."""
-    data = source.read_bytes()
-    chunk = b"junk" + (4).to_bytes(4, "little") + number.to_bytes(4, "little")
-    size = int.from_bytes(data[4:8], "little") + len(chunk)
-    target = folder / f"call-{number}.wav"
-    target.write_bytes(data[:4] + size.to_bytes(4, "little") + data[8:] + chunk)
-    return target
 
 
 def _texts(events: Sequence[Event]) -> list[str]:
@@ -133,8 +125,8 @@ def _print_table(results: dict[str, list[Measurement]], reference: str) -> None:
     for name, runs in results.items():
         speed = statistics.median(one.speed for one in runs)
         first = statistics.median(one.first_segment_seconds for one in runs)
-        is_repeated = "files" in name
-        rate = "" if is_repeated else f"{wer.word_error_rate(reference, runs[0].text):.1%}"
+        is_many = "files" in name or "calls" in name
+        rate = "" if is_many else f"{wer.word_error_rate(reference, runs[0].text):.1%}"
         print(f"{name:36}{speed:8.1f}x{speed / base:8.2f}{first:14.2f} s{rate:>8}")
     print("speed: audio seconds per wall second, upload to the last event; ratio: to " + BASELINE)
 

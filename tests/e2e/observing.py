@@ -1,7 +1,6 @@
 """Looking at a running stack from outside: cluster, store, events. Used by the end-to-end tests."""
 
 import json
-import pathlib
 from typing import Any
 
 from devstack.api_client import ApiClient, Event
@@ -47,15 +46,3 @@ async def fetch_transcript(client: ApiClient, call_id: str) -> str:
     answer = await client.get(f"/api/calls/{call_id}/transcript")
     assert answer.status_code == 200, answer.text
     return " ".join(segment["text"] for segment in answer.json()["segments"])
-
-
-def write_unique(source: pathlib.Path, target: pathlib.Path, mark: int) -> pathlib.Path:
-    """A copy that sounds the same but has other bytes, so that it is no duplicate.
-
-    Appends a chunk to the RIFF file that every reader skips.
-    """
-    data = source.read_bytes()
-    chunk = b"junk" + (4).to_bytes(4, "little") + mark.to_bytes(4, "little")
-    size = int.from_bytes(data[4:8], "little") + len(chunk)
-    target.write_bytes(data[:4] + size.to_bytes(4, "little") + data[8:] + chunk)
-    return target

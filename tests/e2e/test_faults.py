@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import pytest_asyncio
 
-from devstack import testdata, waiting
+from devstack import audio_files, testdata, waiting
 from devstack.api_client import ApiClient
 from devstack.process import ServerProcess
 from devstack.stack import Stack
@@ -32,7 +32,7 @@ async def undisturbed(
     """The transcript of a run that nobody disturbs."""
     path = tmp_path_factory.mktemp("undisturbed") / "call.wav"
     async with ApiClient(stack.url, stack.credentials.api_key) as client:
-        call_id = await client.create_call(observing.write_unique(long_call.path, path, 60))
+        call_id = await client.create_call(audio_files.write_unique(long_call.path, path, 60))
         assert (await client.wait_for_end(call_id, END_TIMEOUT_SECONDS))["status"] == "completed"
         return await observing.fetch_transcript(client, call_id)
 
@@ -86,7 +86,7 @@ async def test_a_call_survives_the_death_of(
     tmp_path: pathlib.Path,
 ) -> None:
     mark = 61 + list(VICTIMS).index(victim)
-    path = observing.write_unique(long_call.path, tmp_path / "call.wav", mark)
+    path = audio_files.write_unique(long_call.path, tmp_path / "call.wav", mark)
     call_id = await client.create_call(path)
     await wait_for_segments(client, call_id, 3)
 
@@ -104,7 +104,7 @@ async def test_a_call_survives_the_death_of_the_api_right_after_its_201(
     undisturbed: str,
     tmp_path: pathlib.Path,
 ) -> None:
-    path = observing.write_unique(long_call.path, tmp_path / "call.wav", 70)
+    path = audio_files.write_unique(long_call.path, tmp_path / "call.wav", 70)
     call_id = await client.create_call(path)
 
     await stack.processes["api"].kill()
@@ -121,7 +121,7 @@ async def test_a_hundred_calls_survive_the_loss_of_the_whole_bus(
 ) -> None:
     async def post(number: int) -> str:
         source = prompts[number % len(prompts)].path
-        path = observing.write_unique(source, tmp_path / f"{number}.wav", 1000 + number)
+        path = audio_files.write_unique(source, tmp_path / f"{number}.wav", 1000 + number)
         return await client.create_call(path, order_id=f"H-{number}")
 
     call_ids = await asyncio.gather(*(post(number) for number in range(100)))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from devstack import testdata, wer
+from devstack import audio_files, testdata, wer
 from devstack.api_client import ApiClient
 from devstack.audio_files import MediaFormat
 from devstack.stack import Stack
@@ -62,7 +62,7 @@ def require_seed_answer(status: int, answer: dict[str, Any]) -> None:
 async def test_the_file_command_is_answered_with_exactly_the_seeds_members(
     stack: Stack, client: ApiClient, two_cities: testdata.Recording, tmp_path: pathlib.Path
 ) -> None:
-    path = observing.write_unique(two_cities.path, tmp_path / "call.wav", 1)
+    path = audio_files.write_unique(two_cities.path, tmp_path / "call.wav", 1)
     status, answer = await run_curl(
         "-X", "POST",
         "-F", f"api_key={stack.credentials.api_key}",

@@ -8,7 +8,7 @@ import random
 import httpx
 import pytest
 
-from devstack import testdata
+from devstack import audio_files, testdata
 from devstack.api_client import ApiClient, Event
 from devstack.stack import Stack
 from tests.e2e import observing
@@ -23,7 +23,7 @@ async def test_a_client_cut_fifty_times_sees_every_event_once_and_in_order(
 ) -> None:
     long_call = await testdata.make_long_call(900.0)
     call_id = await client.create_call(
-        observing.write_unique(long_call.path, tmp_path / "long.wav", 50)
+        audio_files.write_unique(long_call.path, tmp_path / "long.wav", 50)
     )
     chance = random.Random(50)
     seen: list[Event] = []
@@ -57,7 +57,7 @@ async def test_the_first_segment_comes_long_before_the_end(
 ) -> None:
     long_call = await testdata.make_long_call(900.0)
     call_id = await client.create_call(
-        observing.write_unique(long_call.path, tmp_path / "long.wav", 51)
+        audio_files.write_unique(long_call.path, tmp_path / "long.wav", 51)
     )
     started = asyncio.get_running_loop().time()
     first_seconds = None
