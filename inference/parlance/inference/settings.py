@@ -23,8 +23,9 @@ class WorkerSettings(SettingsGroup):
 
     worker_name: str = Field(default_factory=lambda: f"{os.uname().nodename}-{os.getpid()}")
     """Name in events and logs; the pod's name in a cluster."""
-    worker_slots: int = Field(default=8, ge=1, le=256)
-    """Calls in work at once. Several fill the model's batches; each costs a decoder process."""
+    worker_slots: int = Field(default=10, ge=1, le=256)
+    """Calls in work at once. Several fill the model's batches; each costs a decoder process. Of
+    four and more, bulk calls leave two free and standard ones one, for calls that are watched."""
     worker_windows_per_call: int = Field(default=12, ge=1, le=64)
     """Windows of one call on their way through the model. Above the model's batch size, so that
     one call alone keeps the next batch waiting."""

@@ -22,8 +22,6 @@ from parlance.inference.worker.patience import Patience
 from parlance.inference.worker.recording import WindowStream
 from parlance.inference.worker.reporter import Reporter
 
-_FIRST_WINDOWS = 2
-
 
 class Gate:
     """How many windows may be on their way, per call and over all calls of the worker."""
@@ -34,14 +32,14 @@ class Gate:
 
 
 class CallSlots:
-    """Windows that one call may have on their way: few at first, one more for each that is done.
+    """Windows that one call may have on their way: one at first, one more for each that is done.
 
     Of calls that begin together each gets its first words before any fills the model's queue.
     """
 
     def __init__(self, per_call: int) -> None:
-        self._left_to_add = max(per_call - _FIRST_WINDOWS, 0)
-        self._slots = asyncio.Semaphore(min(per_call, _FIRST_WINDOWS))
+        self._left_to_add = per_call - 1
+        self._slots = asyncio.Semaphore(1)
 
     async def take(self) -> None:
         await self._slots.acquire()

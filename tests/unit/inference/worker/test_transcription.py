@@ -85,7 +85,7 @@ async def test_no_more_windows_are_cut_than_may_be_on_their_way() -> None:
     transcriber.open.set()
     tally = await run
 
-    assert held_at_first == 2 + 1  # one is made and waits for room
+    assert held_at_first == 1 + 1  # one is made and waits for room
     assert transcriber.most_running <= 4
     assert tally.windows == 50
 
