@@ -69,7 +69,7 @@ async def measure(jobs: int) -> Measured:
 
 
 def _kube_settings(plane: ControlPlane) -> KubeSettings:
-    return KubeSettings(KUBECONFIG=plane.kubeconfig, namespace="default")
+    return KubeSettings(kubeconfig=plane.kubeconfig, namespace="default")
 
 
 async def _create(kube: Kube, jobs: int) -> float:
