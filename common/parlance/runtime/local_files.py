@@ -19,12 +19,15 @@ _BATCH_BYTES = 1 << 20
 ones for each step would be mapped and zeroed by the kernel, which costs as much as the copy."""
 
 
-class StreamHasher:
-    """Hashes (and writes) in a thread: beside the wait for the next chunks, which takes as long."""
+_SYNC_BYTES = 32 << 20
+"""Written bytes are sent to the disk from time to time: the flush at the end finds little left."""
 
-    def __init__(self, file: BinaryIO | None = None) -> None:
+
+class StreamHasher:
+    """Hashes in a thread: beside the wait for the next chunks, which takes as long."""
+
+    def __init__(self) -> None:
         self.size_bytes = 0
-        self._file = file
         self._hash = hashlib.sha256()
         self._filling = memoryview(bytearray(_BATCH_BYTES))
         self._resting = memoryview(bytearray(_BATCH_BYTES))
@@ -44,13 +47,13 @@ class StreamHasher:
                 await self._start_batch()
 
     async def finish(self) -> str:
-        """Everything is hashed, and written where there is a file. Returns the SHA-256."""
+        """Everything is taken. Returns the SHA-256."""
         await self._start_batch()
         await self.settle()
         return self._hash.hexdigest()
 
     async def settle(self) -> None:
-        """Wait for the thread. Raises OSError when it could not write."""
+        """Wait for the thread."""
         if self._running is not None:
             await self._running
 
@@ -63,8 +66,41 @@ class StreamHasher:
 
     def _take_batch(self, batch: memoryview) -> None:
         self._hash.update(batch)
-        if self._file is not None:
-            self._file.write(batch)
+
+
+class _FileWriter(StreamHasher):
+    """Writes the stream to a file too. Its methods raise OSError when the disk does not take it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+        self._syncing: asyncio.Future[None] | None = None
+        self._synced_bytes = 0
+
+    async def finish(self) -> str:
+        sha256 = await super().finish()
+        await self.close()
+        return sha256
+
+    async def close(self) -> None:
+        """No thread uses the file any more."""
+        await self.settle()
+        if self._syncing is not None:
+            await self._syncing
+
+    async def _start_batch(self) -> None:
+        await super()._start_batch()
+        is_idle = self._syncing is None or self._syncing.done()
+        if is_idle and self.size_bytes - self._synced_bytes >= _SYNC_BYTES:
+            if self._syncing is not None:
+                await self._syncing  # done; an error of the disk comes out here
+            self._synced_bytes = self.size_bytes
+            loop = asyncio.get_running_loop()
+            self._syncing = loop.run_in_executor(None, os.fdatasync, self._file.fileno())
+
+    def _take_batch(self, batch: memoryview) -> None:
+        super()._take_batch(batch)
+        self._file.write(batch)
 
 
 async def write_stream(
@@ -77,18 +113,18 @@ async def write_stream(
     """
     with _translated():
         file = await asyncio.to_thread(_open, part)
-    hasher = StreamHasher(file)
+    writer = _FileWriter(file)
     try:
         async for chunk in chunks:
             with _translated():
-                await hasher.update(chunk)
+                await writer.update(chunk)
         with _translated():
-            sha256 = await hasher.finish()
+            sha256 = await writer.finish()
             await asyncio.to_thread(_close_and_move, file, part, path)
     except BaseException:
-        await asyncio.shield(asyncio.ensure_future(_discard(hasher, file, part)))
+        await asyncio.shield(asyncio.ensure_future(_discard(writer, file, part)))
         raise
-    return hasher.size_bytes, sha256
+    return writer.size_bytes, sha256
 
 
 @contextlib.contextmanager
@@ -99,10 +135,10 @@ def _translated() -> Iterator[None]:
         raise StoreUnavailable(type(exc).__name__) from exc
 
 
-async def _discard(hasher: StreamHasher, file: BinaryIO, part: pathlib.Path) -> None:
-    """The thread may still write: the file is closed only after it."""
+async def _discard(writer: _FileWriter, file: BinaryIO, part: pathlib.Path) -> None:
+    """A thread may still write: the file is closed only after it."""
     with contextlib.suppress(OSError):
-        await hasher.settle()
+        await writer.close()
     await asyncio.to_thread(_close_and_remove, file, part)
 
 
