@@ -10,7 +10,7 @@ from typing import Any
 import ctranslate2
 import numpy as np
 
-from asr import batching, guards, mel, memory, segments
+from asr import batching, guards, mel, memory, segments, tails
 from asr.config import Config
 from asr.engine import Transcript, Window
 from asr.options import AUTO, Options
@@ -83,6 +83,20 @@ class WhisperEngine:
 
     def transcribe(self, windows: Sequence[Window]) -> list[Transcript | None]:
         """Transcribe all, in order; None for a window cancelled before its turn."""
+        results = self._transcribe_guarded(windows)
+        rests = [
+            (i, start)
+            for i, result in enumerate(results)
+            if result and (start := tails.find_tail(windows[i], result)) is not None
+        ]
+        found = self._transcribe_guarded([tails.cut_tail(windows[i], start) for i, start in rests])
+        for (index, start), rest in zip(rests, found, strict=True):
+            result = results[index]
+            if result and rest:
+                results[index] = tails.append_tail(result, rest, start)
+        return results
+
+    def _transcribe_guarded(self, windows: Sequence[Window]) -> list[Transcript | None]:
         attempts: list[list[guards.Attempt]] = [[] for _ in windows]
         for strategy in (FIRST, *RETRIES):
             chosen = [i for i, made in enumerate(attempts) if _is_for(strategy, made)]
