@@ -3,17 +3,15 @@
 import asyncio
 
 import pytest
-from parlance.contracts.bus.messages import (
-    ControlAction,
-    EventType,
-    Started,
-    parse_data,
-)
-from parlance.contracts.calls import Transcript
+from parlance.contracts import objects
+from parlance.contracts.bus import subjects
+from parlance.contracts.bus.messages import ControlAction, EventType, Started, parse_data
+from parlance.contracts.bus.subjects import Kind
+from parlance.contracts.calls import Priority, Transcript
 from parlance.contracts.ids import CallId
 
-from devstack import nats_server, testdata, triton
-from tests.integration.worker.conftest import Rig
+from devstack import nats_server, testdata, triton, waiting
+from tests.integration.worker.conftest import COMPANY, Rig, Seen, Worker
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -104,6 +102,55 @@ async def test_a_bus_that_is_killed_and_comes_back_costs_only_time(
         await rig.wait_for(call_id, EventType.ANALYZED, timeout_seconds=90)
 
     _assert_every_window_once(rig, call_id)
+
+
+async def test_a_bus_that_lost_everything_gets_the_call_again_and_nothing_runs_twice(
+    rig: Rig, nats: nats_server.NatsServer
+) -> None:
+    async with rig.worker("a", **_NARROW) as worker:
+        call_id = await _submit_long_call(rig)
+        await rig.wait_for(call_id, EventType.SEGMENT, count=2)
+        await nats.wipe()
+        # As the operator does when it sees a new stream: the same attempt again.
+        await rig.dispatch(call_id, objects.format_audio_key(COMPANY, call_id, "audio"))
+        await waiting.wait_until(
+            lambda: _count_ends(worker, call_id) == 1, 100, "the worker has ended the call"
+        )
+        analyzed = [
+            stored.envelope
+            async for stored in rig.bus.read_events(subjects.format_events_of_kind(Kind.CALL))
+            if stored.envelope.type == EventType.ANALYZED
+        ]
+
+    assert len(analyzed) == 1
+    rig.events.seen.append(Seen(analyzed[0], 0.0))
+    assert (await rig.read_transcript(call_id)).media.duration_seconds > CALL_SECONDS
+    assert await rig.bus.pull_calls(Priority.STANDARD) == []
+
+
+def _count_ends(worker: Worker, call_id: CallId) -> int:
+    return sum(
+        line.get("event") == "call ended" and line.get("call") == call_id
+        for line in worker.read_log()
+    )
+
+
+async def test_a_worker_that_was_frozen_changes_nothing_when_it_wakes(rig: Rig) -> None:
+    async with rig.worker("frozen", **_NARROW) as frozen:
+        call_id = await _submit_long_call(rig)
+        await rig.wait_for(call_id, EventType.SEGMENT, count=2)
+        frozen.process.pause()
+        async with rig.worker("other"):
+            await rig.wait_for(call_id, EventType.ANALYZED)
+            transcript = await rig.read_transcript(call_id)
+            frozen.process.resume()
+            await waiting.wait_until(
+                lambda: _count_ends(frozen, call_id) == 1, 100, "the frozen worker has ended too"
+            )
+
+    _assert_every_window_once(rig, call_id)
+    assert len(rig.events.of(call_id, EventType.ANALYZED)) == 1
+    assert await rig.read_transcript(call_id) == transcript
 
 
 async def test_cancelling_stops_the_work_within_one_window(rig: Rig) -> None:
