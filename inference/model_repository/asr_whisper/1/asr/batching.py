@@ -21,6 +21,7 @@ class Key:
     timestamps: bool
     beam: int
     prompt_tokens: int
+    words: bool = False
 
 
 def choose_bucket(duration_seconds: float) -> int:

@@ -9,6 +9,9 @@ from asr.errors import InvalidWindow, UnusableModel
 from asr.options import AUTO, Options
 
 ENGLISH = "en"
+# Written without spaces: every readable token is a word of its own.
+UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+BROKEN = "\ufffd"
 
 
 class Vocabulary:
@@ -57,6 +60,27 @@ class Vocabulary:
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of `tokens`; special tokens are left out."""
         return str(self._tokenizer.decode([t for t in tokens if t < self.end_of_text]))
+
+    def build_start(self, language: str) -> list[int]:
+        """The prompt without timestamps and context, which alignment wants."""
+        return self.build_prompt(Options(language=language))
+
+    def split_words(self, tokens: Sequence[int], language: str) -> list[tuple[str, int]]:
+        """Words as written, each with the number of its tokens; together they are all tokens."""
+        words: list[tuple[str, int]] = []
+        pending: list[int] = []
+        for token in tokens:
+            pending.append(token)
+            text = self.decode(pending)
+            if BROKEN in text:  # a character may take several tokens
+                continue
+            if words and not text.startswith(" ") and language not in UNSPACED:
+                before, count = words[-1]
+                words[-1] = (before + text, count + len(pending))
+            else:
+                words.append((text, len(pending)))
+            pending = []
+        return words
 
     def _encode_previous(self, text: str) -> list[int]:
         if not text.strip():

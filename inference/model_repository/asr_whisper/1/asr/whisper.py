@@ -3,14 +3,14 @@
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import ctranslate2
 import numpy as np
 
-from asr import batching, guards, mel, memory, segments, tails
+from asr import batching, guards, mel, memory, segments, tails, words
 from asr.config import Config
 from asr.engine import Transcript, Window
 from asr.options import AUTO, Options
@@ -127,6 +127,7 @@ class WhisperEngine:
             # Sampling and beams exclude each other.
             beam=1 if strategy.temperature else max(window.options.beam, strategy.min_beam),
             prompt_tokens=len(prompt),
+            words=window.options.words,
         )
         return _Task(window, key, prompt)
 
@@ -149,10 +150,13 @@ class WhisperEngine:
             sampling_topk=0 if strategy.temperature else 1,
             sampling_temperature=strategy.temperature or 1.0,
         )
-        return [
-            (index, self._judge(task, output, language, strategy, len(live)))
-            for (index, task), output, language in zip(live, outputs, languages, strict=True)
+        attempts = [
+            self._judge(task, output, language, strategy, len(live))
+            for task, output, language in zip(tasks, outputs, languages, strict=True)
         ]
+        if tasks[0].key.words:
+            attempts = self._add_words(attempts, encoded, tasks)
+        return [(index, attempt) for (index, _), attempt in zip(live, attempts, strict=True)]
 
     def _encode(self, tasks: Sequence[_Task]) -> ctranslate2.StorageView:
         frames = tasks[0].key.bucket_seconds * mel.FRAMES_PER_SECOND
@@ -208,6 +212,38 @@ class WhisperEngine:
             no_speech_prob=transcript.no_speech_prob,
         )
         return guards.Attempt(transcript, guards.find_fault(evidence))
+
+    def _add_words(
+        self,
+        attempts: Sequence[guards.Attempt],
+        encoded: ctranslate2.StorageView,
+        tasks: Sequence[_Task],
+    ) -> list[guards.Attempt]:
+        """Align each window's text with its audio; one pass per language in the batch."""
+        texts = [
+            [token for segment in attempt.transcript.segments for token in segment.tokens]
+            for attempt in attempts
+        ]
+        frames = [round(task.duration_seconds * mel.FRAMES_PER_SECOND) for task in tasks]
+        aligned = {
+            language: self._model.align(
+                encoded, self._vocabulary.build_start(language), texts, frames
+            )
+            for language in {attempt.transcript.language for attempt in attempts}
+        }
+        return [
+            self._put_words(attempt, text, aligned[attempt.transcript.language][index])
+            for index, (attempt, text) in enumerate(zip(attempts, texts, strict=True))
+        ]
+
+    def _put_words(
+        self, attempt: guards.Attempt, tokens: Sequence[int], found: Any
+    ) -> guards.Attempt:
+        transcript = attempt.transcript
+        alignment = words.Alignment(found.alignments, found.text_token_probs)
+        parts = self._vocabulary.split_words(tokens, transcript.language)
+        segmented = words.add_words(transcript.segments, parts, alignment)
+        return replace(attempt, transcript=replace(transcript, segments=segmented))
 
 
 def _is_for(strategy: Strategy, made: Sequence[guards.Attempt]) -> bool:

@@ -1,0 +1,74 @@
+"""A bare client of the Triton model: what goes over the wire, nothing of the worker in between."""
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from parlance.contracts import tensors
+from tritonclient.grpc import InferInput
+from tritonclient.grpc.aio import InferenceServerClient
+
+Pcm = NDArray[np.int16]
+Result = dict[str, Any]
+
+
+class ModelClient:
+    """Sends windows and reads results as plain dictionaries."""
+
+    def __init__(self, grpc_url: str) -> None:
+        self._client = InferenceServerClient(grpc_url)
+
+    async def transcribe(
+        self, pcm: Pcm, options: bytes | dict[str, Any] | None = None, **request: Any
+    ) -> Result:
+        """One window; `request` is passed on (priority, timeout, client_timeout)."""
+        inputs = [_build_input(tensors.AUDIO_INPUT, pcm.reshape(1, -1), "INT16")]
+        if options is not None:
+            text = options if isinstance(options, bytes) else json.dumps(options).encode()
+            value = np.array([[text]], dtype=np.object_)
+            inputs.append(_build_input(tensors.OPTIONS_INPUT, value, "BYTES"))
+        answer = await self._client.infer(tensors.MODEL_NAME, inputs, **request)
+        output = answer.as_numpy(tensors.RESULT_OUTPUT)
+        assert output.shape == (1, 1)
+        result: Result = json.loads(output[0, 0])
+        return result
+
+    async def transcribe_all(
+        self, windows: Sequence[Pcm], options: dict[str, Any] | None = None
+    ) -> list[Result]:
+        """All windows at the same time, each told when it was sent."""
+        return await asyncio.gather(
+            *(
+                self.transcribe(pcm, {**(options or {}), "sent_unix_seconds": time.time()})
+                for pcm in windows
+            )
+        )
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self._client.close()
+
+
+def cut_windows(pcm: Pcm, cuts_seconds: Sequence[float]) -> list[Pcm]:
+    """The audio between neighbouring cuts."""
+    cuts = [round(cut * tensors.SAMPLE_RATE_HZ) for cut in cuts_seconds]
+    return [pcm[start:end] for start, end in itertools.pairwise(cuts)]
+
+
+def make_noise(seconds: float, level: int, seed: int = 1) -> Pcm:
+    """White noise; `level` is the standard deviation in int16 units."""
+    samples = round(seconds * tensors.SAMPLE_RATE_HZ)
+    noise = np.random.default_rng(seed).normal(0, level, samples)
+    return noise.clip(-32768, 32767).astype(np.int16)
+
+
+def _build_input(name: str, value: NDArray[Any], datatype: str) -> InferInput:
+    tensor = InferInput(name, list(value.shape), datatype)
+    if value.size:
+        tensor.set_data_from_numpy(value)
+    return tensor
