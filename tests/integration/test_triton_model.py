@@ -43,7 +43,7 @@ async def reading() -> Pcm:
     return read_pcm(recording.path)
 
 
-def read_pcm(path: os.PathLike[str]) -> Pcm:
+def read_pcm(path: pathlib.Path) -> Pcm:
     samples: Pcm = audio_files.read_samples(path, tensors.SAMPLE_RATE_HZ).reshape(-1)
     return samples
 
@@ -114,7 +114,12 @@ async def test_windows_with_different_options_do_not_disturb_each_other(
     client: ModelClient, reading: Pcm
 ) -> None:
     (window,) = cut_windows(reading, (0.0, 8.5))
-    wishes = [{"timestamps": False}, {"beam": 5}, {"prompt": "Charles Dickens"}, {}]
+    wishes: list[dict[str, object]] = [
+        {"timestamps": False},
+        {"beam": 5},
+        {"prompt": "Charles Dickens"},
+        {},
+    ]
 
     results = await asyncio.gather(*(client.transcribe(window, wish) for wish in wishes))
 

@@ -81,6 +81,12 @@ def test_the_environment_wins_over_the_configuration(tmp_path: Path) -> None:
     assert config == Config(folder, "large-v3-turbo", "cuda", "float16", 3)
 
 
+def test_a_gpu_has_two_workers_whatever_the_cores(tmp_path: Path) -> None:
+    environment = {"PARLANCE_ASR_MODEL": str(make_model(tmp_path / "tiny"))}
+
+    assert parse_config({"device": "cuda"}, environment).workers == 2
+
+
 def test_a_folder_without_weights_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UnusableModel, match=r"no model.bin in .*; set PARLANCE_ASR_MODEL"):
         parse_config({}, {"PARLANCE_ASR_MODEL": str(tmp_path)})

@@ -5,7 +5,6 @@ timestamps?" per batch (it looks at the first prompt only), so windows that diff
 are separate batches.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,15 +33,14 @@ def plan_batches(
 ) -> list[list[int]]:
     """Split windows, given by index, into batches, each kind evenly over `workers`.
 
-    Neighbours are alike in length, because decoding a batch lasts as long as its longest text;
-    the most work comes first, so that the workers finish together.
+    Longest first and dealt like cards, so that the workers finish together: encoding costs the same
+    for all windows of a shape, decoding grows with what is said.
     """
     groups: dict[Key, list[int]] = {}
     for index in sorted(range(len(keys)), key=lambda i: durations_seconds[i], reverse=True):
         groups.setdefault(keys[index], []).append(index)
     batches: list[list[int]] = []
     for key in sorted(groups, reverse=True):
-        group = groups[key]
-        share = math.ceil(len(group) / workers)
-        batches += [group[at : at + share] for at in range(0, len(group), share)]
+        hands = min(workers, len(groups[key]))
+        batches += [groups[key][hand::hands] for hand in range(hands)]
     return batches

@@ -8,6 +8,7 @@ from pathlib import Path
 from asr.errors import UnusableModel
 
 _PREFIX = "PARLANCE_ASR_"
+_GPU_WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -23,23 +24,30 @@ class Config:
     compute_type: str = "int8"
     """int8 is the largest single gain on CPUs; float16 or int8_float16 on GPUs."""
     workers: int = 1
-    """Batches decoded at the same time, one core each on a CPU; they share the weights."""
+    """Batches decoded at the same time; they share the weights. One per core on a CPU; two on a
+    GPU, so that one prepares its spectrograms while the other decodes."""
 
 
 def parse_config(parameters: Mapping[str, str], environ: Mapping[str, str]) -> Config:
     """Build the settings; raise UnusableModel where a value is wrong."""
     values = {**parameters, **_from_environment(environ)}
-    workers = values.get("workers") or str(len(os.sched_getaffinity(0)))
+    device = values.get("device", Config.device)
+    workers = values.get("workers") or str(_GPU_WORKERS if device != "cpu" else _count_cores())
     if not workers.isdecimal() or int(workers) < 1:
         raise UnusableModel(f"workers must be a positive number, not {workers!r}")
     folder, name = _find_model(values.get("model", ""))
     return Config(
         model=folder,
         name=values.get("name", name),
-        device=values.get("device", Config.device),
+        device=device,
         compute_type=values.get("compute_type", Config.compute_type),
         workers=int(workers),
     )
+
+
+def _count_cores() -> int:
+    """Those this process may use; a container's CPU limit is not seen here, so the chart sets it."""
+    return len(os.sched_getaffinity(0))
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
