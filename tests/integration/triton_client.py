@@ -33,7 +33,9 @@ class ModelClient:
             value = np.array([[text]], dtype=np.object_)
             inputs.append(_build_input(tensors.OPTIONS_INPUT, value, "BYTES"))
         answer = await self._client.infer(tensors.MODEL_NAME, inputs, **request)
+        assert answer is not None
         output = answer.as_numpy(tensors.RESULT_OUTPUT)
+        assert output is not None
         assert output.shape == (1, 1)
         result: Result = json.loads(output[0, 0])
         return result

@@ -9,6 +9,7 @@ from asr.errors import UnusableModel
 
 _PREFIX = "PARLANCE_ASR_"
 _GPU_WORKERS = 2
+_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000" is two cores, "max 100000" no limit
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,13 @@ def parse_config(parameters: Mapping[str, str], environ: Mapping[str, str]) -> C
 
 
 def _count_cores() -> int:
-    """Those this process may use; a container's CPU limit is not seen here, so the chart sets it."""
-    return len(os.sched_getaffinity(0))
+    """Cores this process may keep busy: by affinity and, in a container, by its CPU limit."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = _CPU_LIMIT.read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
