@@ -5,7 +5,9 @@
 Both run as a process of their own under the same server, take the same file from the same client
 (curl) over loopback, in turn. The bare handler parses the form and counts the bytes; Parlance
 checks the key, hashes, stores durably, probes the audio and commits the call. Prints seconds,
-MB/s and how far the server's memory grew.
+MB/s and how far the server's memory grew. Parlance uses a second core for hash and write, so on a
+busy machine its clock suffers more than the peer's: `chrt -r 10 python -m bench.upload` keeps
+others away.
 """
 
 import argparse

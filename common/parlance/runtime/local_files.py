@@ -1,7 +1,11 @@
-"""Writing a stream into a local folder: hashed and written in a thread, a batch behind the stream.
+"""Writing a stream into a local folder, hashed on the way, whole or not at all.
 
-The bare minimum that `file://` needs beside obstore, whose multipart upload copies every byte into
-parts first and costs half again as much processor time. Used by `runtime.store` only.
+Used by `runtime.store` for `file://`, where obstore would copy every byte into parts first.
+
+A thread hashes and writes large steps while the next one arrives in the other of two buffers. Small
+steps were measured and cost more in hand-overs than the thread gives; both in the event loop take
+half as long again, and a full disk cache would stop the loop. A second thread sends what is written
+to the disk from time to time, so that the flush at the end finds little left.
 """
 
 import asyncio
@@ -14,93 +18,11 @@ from typing import BinaryIO
 
 from parlance.runtime.errors import StoreUnavailable
 
-_BATCH_BYTES = 1 << 20
-"""One step of the thread. Two buffers of this size, used in turn, are all the memory it takes: new
-ones for each step would be mapped and zeroed by the kernel, which costs as much as the copy."""
-
-
-_SYNC_BYTES = 32 << 20
-"""Written bytes are sent to the disk from time to time: the flush at the end finds little left."""
-
-
-class StreamHasher:
-    """Hashes in a thread: beside the wait for the next chunks, which takes as long."""
-
-    def __init__(self) -> None:
-        self.size_bytes = 0
-        self._hash = hashlib.sha256()
-        self._filling = memoryview(bytearray(_BATCH_BYTES))
-        self._resting = memoryview(bytearray(_BATCH_BYTES))
-        self._filled = 0
-        self._running: asyncio.Future[None] | None = None
-
-    async def update(self, chunk: bytes) -> None:
-        """The chunk is copied; its owner may do with it what it likes."""
-        self.size_bytes += len(chunk)
-        view = memoryview(chunk)
-        while view:
-            taken = min(len(view), _BATCH_BYTES - self._filled)
-            self._filling[self._filled : self._filled + taken] = view[:taken]
-            self._filled += taken
-            view = view[taken:]
-            if self._filled == _BATCH_BYTES:
-                await self._start_batch()
-
-    async def finish(self) -> str:
-        """Everything is taken. Returns the SHA-256."""
-        await self._start_batch()
-        await self.settle()
-        return self._hash.hexdigest()
-
-    async def settle(self) -> None:
-        """Wait for the thread."""
-        if self._running is not None:
-            await self._running
-
-    async def _start_batch(self) -> None:
-        await self.settle()
-        batch = self._filling[: self._filled]
-        self._filling, self._resting, self._filled = self._resting, self._filling, 0
-        loop = asyncio.get_running_loop()
-        self._running = loop.run_in_executor(None, self._take_batch, batch)
-
-    def _take_batch(self, batch: memoryview) -> None:
-        self._hash.update(batch)
-
-
-class _FileWriter(StreamHasher):
-    """Writes the stream to a file too. Its methods raise OSError when the disk does not take it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__()
-        self._file = file
-        self._syncing: asyncio.Future[None] | None = None
-        self._synced_bytes = 0
-
-    async def finish(self) -> str:
-        sha256 = await super().finish()
-        await self.close()
-        return sha256
-
-    async def close(self) -> None:
-        """No thread uses the file any more."""
-        await self.settle()
-        if self._syncing is not None:
-            await self._syncing
-
-    async def _start_batch(self) -> None:
-        await super()._start_batch()
-        is_idle = self._syncing is None or self._syncing.done()
-        if is_idle and self.size_bytes - self._synced_bytes >= _SYNC_BYTES:
-            if self._syncing is not None:
-                await self._syncing  # done; an error of the disk comes out here
-            self._synced_bytes = self.size_bytes
-            loop = asyncio.get_running_loop()
-            self._syncing = loop.run_in_executor(None, os.fdatasync, self._file.fileno())
-
-    def _take_batch(self, batch: memoryview) -> None:
-        super()._take_batch(batch)
-        self._file.write(batch)
+STEP_BYTES = 4 << 20
+WRITE_BYTES = 128 << 10
+"""One write. For larger ones the kernel looks for large pieces of memory, and when it has been
+running for a while that takes it several times as long as the copy (ext4 on Linux 6.18)."""
+SYNC_BYTES = 128 << 20
 
 
 async def write_stream(
@@ -112,19 +34,80 @@ async def write_stream(
     take; errors of the stream come out unchanged.
     """
     with _translated():
-        file = await asyncio.to_thread(_open, part)
-    writer = _FileWriter(file)
+        writer = _Writer(await asyncio.to_thread(_open, part))
     try:
         async for chunk in chunks:
             with _translated():
-                await writer.update(chunk)
+                await writer.write(chunk)
         with _translated():
-            sha256 = await writer.finish()
-            await asyncio.to_thread(_close_and_move, file, part, path)
+            await writer.finish()
+            await asyncio.to_thread(_close_and_move, writer.file, part, path)
     except BaseException:
-        await asyncio.shield(asyncio.ensure_future(_discard(writer, file, part)))
+        await asyncio.shield(asyncio.ensure_future(_discard(writer, part)))
         raise
-    return writer.size_bytes, sha256
+    return writer.size_bytes, writer.sha256
+
+
+class _Writer:
+    """A file and the hash of what was written. Its methods raise OSError."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.size_bytes = 0
+        self._hash = hashlib.sha256()
+        # Used in turn, and all the memory it takes; the kernel maps only what is touched.
+        self._filling = memoryview(bytearray(STEP_BYTES))
+        self._resting = memoryview(bytearray(STEP_BYTES))
+        self._filled = 0
+        self._step: asyncio.Future[None] | None = None
+        self._sync: asyncio.Future[None] | None = None
+        self._synced_bytes = 0
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    async def write(self, chunk: bytes) -> None:
+        """The chunk is copied."""
+        self.size_bytes += len(chunk)
+        view = memoryview(chunk)
+        while view:
+            taken = min(len(view), STEP_BYTES - self._filled)
+            self._filling[self._filled : self._filled + taken] = view[:taken]
+            self._filled += taken
+            view = view[taken:]
+            if self._filled == STEP_BYTES:
+                await self._hand_over()
+
+    async def finish(self) -> None:
+        """Everything is hashed and written."""
+        await self._hand_over()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """No thread uses the file any more."""
+        for running in (self._step, self._sync):
+            if running is not None:
+                await running
+
+    async def _hand_over(self) -> None:
+        if self._step is not None:
+            await self._step
+        batch = self._filling[: self._filled]
+        self._filling, self._resting, self._filled = self._resting, self._filling, 0
+        loop = asyncio.get_running_loop()
+        self._step = loop.run_in_executor(None, self._take, batch)
+        is_idle = self._sync is None or self._sync.done()
+        if is_idle and self.size_bytes - self._synced_bytes >= SYNC_BYTES:
+            if self._sync is not None:
+                await self._sync  # done; an error of the disk comes out here
+            self._synced_bytes = self.size_bytes
+            self._sync = loop.run_in_executor(None, os.fdatasync, self.file.fileno())
+
+    def _take(self, batch: memoryview) -> None:
+        self._hash.update(batch)
+        for start in range(0, len(batch), WRITE_BYTES):
+            self.file.write(batch[start : start + WRITE_BYTES])
 
 
 @contextlib.contextmanager
@@ -135,11 +118,10 @@ def _translated() -> Iterator[None]:
         raise StoreUnavailable(type(exc).__name__) from exc
 
 
-async def _discard(writer: _FileWriter, file: BinaryIO, part: pathlib.Path) -> None:
-    """A thread may still write: the file is closed only after it."""
+async def _discard(writer: _Writer, part: pathlib.Path) -> None:
     with contextlib.suppress(OSError):
-        await writer.close()
-    await asyncio.to_thread(_close_and_remove, file, part)
+        await writer.settle()
+    await asyncio.to_thread(_close_and_remove, writer.file, part)
 
 
 def _open(part: pathlib.Path) -> BinaryIO:

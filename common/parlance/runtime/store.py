@@ -187,14 +187,15 @@ class Store:
         return StoredObject(key, size_bytes, sha256)
 
     async def _put_remote(self, key: str, chunks: AsyncIterator[bytes]) -> StoredObject:
-        hasher = local_files.StreamHasher()
+        hasher, size_bytes = hashlib.sha256(), 0
         failure: BaseException | None = None
 
         async def hashed() -> AsyncIterator[bytes]:
-            nonlocal failure
+            nonlocal failure, size_bytes
             try:
                 async for chunk in chunks:
-                    await hasher.update(chunk)
+                    hasher.update(chunk)
+                    size_bytes += len(chunk)
                     yield chunk
             except BaseException as exc:
                 failure = exc
@@ -216,7 +217,7 @@ class Store:
             if failure is not None:
                 raise failure from None
             raise
-        return StoredObject(key, hasher.size_bytes, await hasher.finish())
+        return StoredObject(key, size_bytes, hasher.hexdigest())
 
     async def _run(self, key: str, action: Callable[[], Awaitable[T]]) -> T:
         if not _is_safe(key):
