@@ -11,10 +11,11 @@ import pathlib
 import shutil
 from collections.abc import AsyncIterator
 
-from devstack import errors
+from devstack import errors, waiting
 from devstack.controlplane import server
 
 DEFAULT_KUBECONFIG = pathlib.Path("~/.kube/config")
+ESTABLISH_TIMEOUT_SECONDS = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +43,20 @@ class Cluster:
         return output.decode()
 
     async def apply(self, path: pathlib.Path) -> None:
-        """Apply manifests and wait until the API server serves the kinds they define."""
+        """Apply definitions of kinds and wait until the API server serves them."""
         await self.run_kubectl("apply", "--server-side", "--force-conflicts", "-f", str(path))
-        await self.run_kubectl(
-            "wait", "--for=condition=Established", "--timeout=30s", "-f", str(path)
+        await waiting.wait_until(
+            lambda: self._are_established(path),
+            ESTABLISH_TIMEOUT_SECONDS,
+            f"the kinds of {path.name} are served",
         )
+
+    async def _are_established(self, path: pathlib.Path) -> bool:
+        # Not `kubectl wait`: it fails on an object that has no conditions yet.
+        conditions = "{.status.conditions[?(@.type=='Established')].status}"
+        template = f"jsonpath={{range .items[*]}}{conditions}{{'\\n'}}{{end}}{conditions}"
+        shown = await self.run_kubectl("get", "-f", str(path), "-o", template)
+        return bool(shown.split()) and set(shown.split()) == {"True"}
 
     async def create_namespace(self, name: str) -> None:
         try:
