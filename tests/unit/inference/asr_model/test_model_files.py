@@ -1,14 +1,19 @@
 """What must stay the same in two places: the two profiles, and the contract with the worker."""
 
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
+from asr import guards, tails
 from asr.config import Config, parse_config
 from asr.errors import UnusableModel
 from parlance.contracts import tensors
+from parlance.contracts.tensors import AsrOptions, AsrWindow
 
-MODEL = Path(__file__).resolve().parents[4] / "inference" / "model_repository" / "asr_whisper"
+ROOT = Path(__file__).resolve().parents[4]
+MODEL = ROOT / "inference" / "model_repository" / "asr_whisper"
+REFERENCE = (ROOT / "docs" / "reference" / "speech-model.md").read_text()
 CPU = (MODEL / "config.pbtxt").read_text()
 GPU = (MODEL / "configs" / "gpu.pbtxt").read_text()
 
@@ -59,6 +64,21 @@ def test_the_gpu_profile_differs_in_sizes_and_device_only() -> None:
         "max_queue_delay_microseconds",
         "parameters",
     }
+
+
+@pytest.mark.parametrize("name", [field.name.upper() for field in dataclasses.fields(Config)])
+def test_every_setting_is_documented(name: str) -> None:
+    assert f"`PARLANCE_ASR_{name}`" in REFERENCE
+
+
+@pytest.mark.parametrize("name", [*guards.Fault, tails.REASON])
+def test_every_guard_reason_is_documented(name: str) -> None:
+    assert f"| `{name}` |" in REFERENCE
+
+
+@pytest.mark.parametrize("name", [*AsrWindow.model_fields, *AsrOptions.model_fields])
+def test_every_field_of_the_contract_is_documented(name: str) -> None:
+    assert f"`{name}`" in REFERENCE
 
 
 def make_model(folder: Path) -> Path:
