@@ -41,7 +41,7 @@ class TritonPythonModel:
         parameters = json.loads(args["model_config"]).get("parameters", {})
         defaults = {key: value["string_value"] for key, value in parameters.items()}
         self._engine = WhisperEngine(parse_config(defaults, os.environ))
-        selftest.check(self._engine)
+        selftest.check(self._engine, os.environ)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer all requests of one batch, in order."""
