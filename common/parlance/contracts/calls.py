@@ -109,7 +109,7 @@ class MediaInfo(Value):
 
 
 class ModelInfo(Value):
-    """Which model produced a transcript; `hash` names the weights and the decoding options."""
+    """Which model produced a transcript; `hash` names weights, decoding and how windows are cut."""
 
     name: str
     hash: str

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from parlance.inference.asr import canary, client
 from parlance.inference.asr.canary import ModelHealth
 from parlance.inference.audio import vad
+from parlance.inference.audio.front_end import FrontEndOptions
 from parlance.inference.insights import pipeline
 from parlance.inference.settings import AsrSettings, WorkerSettings
 from parlance.inference.worker.call import Tools
@@ -60,6 +61,7 @@ async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHeal
     """What all calls share."""
     worker = settings.worker
     clock = SystemClock()
+    windows = FrontEndOptions.for_windows(worker.worker_window_seconds)
     limits = fetch.FetchPolicy(
         max_bytes=worker.max_upload_bytes,
         allow=parse_allow_list(worker.fetch_allowed_hosts),
@@ -67,7 +69,7 @@ async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHeal
     )
     async with (
         store.open_store(settings.store) as objects,
-        client.open_triton(settings.asr) as transcriber,
+        client.open_triton(settings.asr, front_end=windows.fingerprint) as transcriber,
         pipeline.open_analyst() as analyst,
         spawning.open_template() as decoders,
     ):
@@ -77,7 +79,9 @@ async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHeal
                 store=objects,
                 fetcher=UriFetcher(objects, fetch.Fetcher(limits)),
                 transcriber=transcriber,
-                open_windows=RecordingOpener(vad.open_model(), executor, MediaLimits(), decoders),
+                open_windows=RecordingOpener(
+                    vad.open_model(), executor, MediaLimits(), decoders, windows
+                ),
                 analyze=analyst.analyze,
                 patience=Patience(clock, deadline_seconds=worker.worker_patience_seconds),
                 read_patience=Patience(clock, deadline_seconds=_READ_PATIENCE_SECONDS),

@@ -4,6 +4,7 @@ One request is one window and one try; who waits for how long is the worker's bu
 (`worker.patience`). Opened by `wiring`.
 """
 
+import hashlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -43,11 +44,19 @@ _ABSENCES = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTE
 
 
 @asynccontextmanager
-async def open_triton(settings: AsrSettings) -> AsyncIterator["TritonTranscriber"]:
-    """A client that needs no server to be there yet."""
+async def open_triton(
+    settings: AsrSettings, *, front_end: str = ""
+) -> AsyncIterator["TritonTranscriber"]:
+    """A client that needs no server to be there yet.
+
+    `front_end` names how windows are cut (`FrontEndOptions.fingerprint`). It becomes part of the
+    model's hash, since a window's number means nothing to a worker that cuts differently.
+    """
     client = InferenceServerClient(settings.triton_url, channel_args=_CHANNEL_OPTIONS)
     try:
-        yield TritonTranscriber(client, timeout_seconds=settings.triton_timeout_seconds)
+        yield TritonTranscriber(
+            client, timeout_seconds=settings.triton_timeout_seconds, front_end=front_end
+        )
     finally:
         await client.close()
 
@@ -55,8 +64,11 @@ async def open_triton(settings: AsrSettings) -> AsyncIterator["TritonTranscriber
 class TritonTranscriber:
     """`Transcriber` over the model `asr_whisper`."""
 
-    def __init__(self, client: InferenceServerClient, *, timeout_seconds: float) -> None:
+    def __init__(
+        self, client: InferenceServerClient, *, timeout_seconds: float, front_end: str = ""
+    ) -> None:
         self._client = client
+        self._front_end = front_end
         self._timeout_seconds = timeout_seconds
         self._model: ModelInfo | None = None
         self._answered_at: float | None = None
@@ -103,7 +115,7 @@ class TritonTranscriber:
                 timeout=int(timeout_seconds * 1_000_000),
                 client_timeout=timeout_seconds,
             )
-            result = _parse_result(answer)
+            result = self._sign(_parse_result(answer))
         except InferenceServerException as exc:
             self._model = None
             raise _translate(exc) from exc
@@ -113,6 +125,13 @@ class TritonTranscriber:
         self._answered_at = time.monotonic()
         self._model = ModelInfo(name=result.model, hash=result.model_hash, runtime=_RUNTIME)
         return result
+
+    def _sign(self, result: AsrWindow) -> AsrWindow:
+        """The result under the hash of model and front end together."""
+        if not self._front_end or not result.model_hash:
+            return result
+        both = f"{result.model_hash} {self._front_end}"
+        return result.model_copy(update={"model_hash": hashlib.sha256(both.encode()).hexdigest()})
 
 
 def build_canary() -> NDArray[np.int16]:

@@ -5,6 +5,7 @@ the order of the windows of two channels does not depend on how the PCM arrives.
 """
 
 import dataclasses
+import hashlib
 
 import numpy as np
 from parlance.contracts.calls import ChannelPolicy, Speech
@@ -16,6 +17,7 @@ from parlance.inference.audio.speech import SpeechOptions
 GRID_FRAMES = 256
 """Frames of 32 ms that go through the model at once: as fast as thousands at once."""
 GRID_SAMPLES = GRID_FRAMES * vad.FRAME_SAMPLES
+_SLACK_SECONDS = 0.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,6 +32,18 @@ class FrontEndOptions:
         longest = self.speech.max_speech_seconds + 2 * self.packer.pad_seconds
         if longest > self.packer.max_window_seconds:
             raise ValueError("the longest span and its pads must fit into a window")
+
+    @classmethod
+    def for_windows(cls, max_seconds: float) -> "FrontEndOptions":
+        """The usual options with windows of at most `max_seconds`."""
+        packer = PackerOptions(max_window_seconds=max_seconds)
+        longest = max_seconds - 2 * packer.pad_seconds - _SLACK_SECONDS
+        return cls(speech=SpeechOptions(max_speech_seconds=longest), packer=packer)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names these options: another value means that the same bytes give other windows."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
 
 class FrontEnd:

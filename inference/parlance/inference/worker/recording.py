@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from typing import Protocol
 
 from parlance.contracts.calls import ChannelPolicy, MediaInfo, Speech
-from parlance.inference.audio.front_end import FrontEnd
+from parlance.inference.audio.front_end import FrontEnd, FrontEndOptions
 from parlance.inference.audio.packer import Window
 from parlance.inference.audio.vad import VadModel
 from parlance.inference.audio.windows import iter_windows
@@ -60,9 +60,15 @@ class RecordingOpener:
     """The `WindowOpener` of production."""
 
     def __init__(
-        self, vad: VadModel, executor: Executor, limits: MediaLimits, spawner: Spawner | None = None
+        self,
+        vad: VadModel,
+        executor: Executor,
+        limits: MediaLimits,
+        spawner: Spawner | None = None,
+        options: FrontEndOptions | None = None,
     ) -> None:
         self._vad = vad
+        self._options = options
         self._executor = executor
         self._limits = limits
         self._spawner = spawner
@@ -75,7 +81,7 @@ class RecordingOpener:
         )
         async with opened as decoder:
             opening_seconds = time.perf_counter() - started
-            ear = _TimedFrontEnd(self._vad, policy, decoder.stream.channels)
+            ear = _TimedFrontEnd(self._vad, policy, decoder.stream.channels, self._options)
             yield Recording(audio, decoder, ear, self._executor, opening_seconds)
 
 

@@ -74,6 +74,19 @@ async def test_the_result_is_typed_and_tells_the_model(transcriber: TritonTransc
     assert (model.name, model.hash, model.runtime) == ("tiny.en", "abc", "triton")
 
 
+async def test_a_front_end_that_cuts_differently_has_a_hash_of_its_own(triton: FakeTriton) -> None:
+    hashes = []
+    async with fakes.serve(triton) as url:
+        settings = AsrSettings(triton_url=url, triton_timeout_seconds=5)
+        for front_end in ("29 s", "15 s"):
+            async with client.open_triton(settings, front_end=front_end) as transcriber:
+                result = await transcriber.transcribe(_request())
+                assert result.model_hash == (await transcriber.identify()).hash
+                hashes.append(result.model_hash)
+
+    assert len({*hashes, "abc"}) == 3
+
+
 async def test_the_model_is_asked_once_who_it_is(
     transcriber: TritonTranscriber, triton: FakeTriton
 ) -> None:

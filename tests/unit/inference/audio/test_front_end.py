@@ -172,3 +172,18 @@ def test_options_that_would_lose_sound_are_refused() -> None:
         FrontEndOptions(packer=PackerOptions(pad_seconds=0.5))
     with pytest.raises(ValueError, match="fit into a window"):
         FrontEndOptions(speech=SpeechOptions(max_speech_seconds=29.0))
+
+
+@pytest.mark.parametrize("seconds", [10.0, 14.8, 29.0])
+def test_shorter_windows_leave_room_for_the_longest_span_and_its_pads(seconds: float) -> None:
+    options = FrontEndOptions.for_windows(seconds)
+
+    assert options.packer.max_window_seconds == seconds
+    assert options.speech.max_speech_seconds < seconds
+
+
+def test_the_fingerprint_tells_options_apart_that_cut_differently() -> None:
+    usual = FrontEndOptions.for_windows(29.0)
+
+    assert usual.fingerprint == FrontEndOptions.for_windows(29.0).fingerprint
+    assert usual.fingerprint != FrontEndOptions.for_windows(14.8).fingerprint
