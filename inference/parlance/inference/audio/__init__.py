@@ -3,7 +3,7 @@
     channels    interleaved PCM -> channels; one speaker per channel, or one mix
     vad         voice activity (silero), state carried per channel
     speech      probabilities -> spans of speech, by hysteresis
-    packer      spans -> windows of at most 29 s, with the map back to call time
+    packer      spans -> windows of bounded length, with the map back to call time
     front_end   the four above for one call, synchronous and deterministic
     windows     the front end behind a decoder, on a thread, as an async stream
 

@@ -47,7 +47,7 @@ class Window:
     """Counts the windows of the call, all channels, in the order in which they are made."""
     channel: int
     samples: Samples
-    """int16, shape (samples,), 16 kHz, at most 29 s."""
+    """int16, shape (samples,), 16 kHz, at most `max_window_seconds` long."""
     pieces: tuple[Piece, ...]
 
     @property
