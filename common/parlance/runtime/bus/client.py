@@ -288,4 +288,5 @@ async def open_bus(
         yield bus
     finally:
         connecting.cancel()
+        await asyncio.wait((connecting,))  # or a socket that was just opened is nobody's
         await bus.close()
