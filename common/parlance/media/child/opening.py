@@ -74,7 +74,7 @@ _OPTIONS = {
 }
 _DEMUXER_OPTIONS = {
     "mov": {"enable_drefs": "0", "use_absolute_path": "0", "ignore_chapters": "1"},
-    "wav": {"max_size": "65536"},  # packets of 64 KiB: fewer turns of the loop in Python
+    "wav": {"max_size": "65536", "max_probe_packets": "1"},  # packets of 64 KiB: fewer turns of the loop in Python
 }
 
 
