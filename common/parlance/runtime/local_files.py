@@ -22,7 +22,8 @@ STEP_BYTES = 4 << 20
 WRITE_BYTES = 128 << 10
 """One write. For larger ones the kernel looks for large pieces of memory, and when it has been
 running for a while that takes it several times as long as the copy (ext4 on Linux 6.18)."""
-SYNC_BYTES = 128 << 20
+SYNC_BYTES = 32 << 20
+"""About what the flush at the end may find left, which the client waits for."""
 
 
 async def write_stream(
