@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import urllib.parse
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -11,8 +12,10 @@ from parlance.contracts.bus import messages, streams, subjects
 from parlance.contracts.bus.messages import ControlAction, Envelope
 from parlance.contracts.calls import Priority, Stage
 from parlance.contracts.ids import CallId, CompanySlug, new_call_id
+from parlance.runtime import bus as bus_package
 from parlance.runtime.bus import Bus, Delivery, StoredEvent
 from parlance.runtime.errors import BusReset, BusUnavailable
+from parlance.runtime.settings import BusSettings
 
 from devstack import nats_server, waiting
 
@@ -232,3 +235,40 @@ async def test_a_bus_that_is_away_is_reported_within_its_deadline(
 
     assert asyncio.get_running_loop().time() - started < 8
     await nats.process.start()
+
+
+async def test_a_server_that_accepts_and_stays_silent_costs_one_connection_not_one_a_try(
+    nats: nats_server.NatsServer,
+) -> None:
+    """A relay in front of the real server: the first connection goes through until it is cut,
+    those that follow hear nothing."""
+    address = urllib.parse.urlsplit(nats.url)
+    accepted: list[asyncio.StreamWriter] = []
+    ended = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal ended
+        accepted.append(writer)
+        if len(accepted) == 1:
+            far_reader, far_writer = await asyncio.open_connection(address.hostname, address.port)
+            with contextlib.closing(far_writer):
+                await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+        else:
+            await reader.read()
+        writer.close()
+        ended += 1
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = nats.url.replace(f":{address.port}", f":{port}")
+        settings = BusSettings(nats_url=url, request_timeout_seconds=0.5)
+        async with bus_package.open_bus(settings, client_name="test"):
+            accepted[0].close()
+            await waiting.wait_until(lambda: len(accepted) > 4, 20, "it has tried again")
+            assert len(accepted) - ended <= 2
+        await waiting.wait_until(lambda: ended == len(accepted), 5, "all connections are closed")
