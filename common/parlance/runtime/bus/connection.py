@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 class _Client(Client):
     """nats-py 2.16 forgets the socket of a handshake that failed and opens the next: against a
-    server that accepts and stays silent, one more with every try until the collector comes."""
+    server that accepts and stays silent, one more with every try, and the loop keeps them all."""
 
     async def _connect_to_server(self, s: Srv) -> None:
         if self._transport is not None:
