@@ -1,7 +1,10 @@
 """The Kubernetes adapter: answers are values, outages are Retryable."""
 
+import asyncio
 import json
+import urllib.parse
 
+import psutil
 import pytest
 from parlance.contracts.crs.meta import TERMINAL_LABEL
 from parlance.contracts.crs.v1alpha1.calljob import Audio, CallJobSpec, build_manifest
@@ -10,6 +13,7 @@ from parlance.runtime.errors import KubeRejected, KubeUnavailable
 from parlance.runtime.kube import Kube, Manifest, Outcome
 from parlance.runtime.settings import KubeSettings
 
+from devstack import waiting
 from devstack.controlplane.server import ControlPlane
 from tests.integration.operator.cluster import Cluster
 
@@ -98,6 +102,31 @@ async def test_silent_api_server_is_given_up_after_the_deadline(
         try:
             with pytest.raises(KubeUnavailable):
                 await kube.get_calljob("none")
+        finally:
+            control_plane.apiserver.resume()
+
+
+async def test_requests_given_up_leave_no_connection_open(control_plane: ControlPlane) -> None:
+    """A silent server never answers the end of a TLS connection either."""
+    settings = KubeSettings(
+        kubeconfig=control_plane.kubeconfig, namespace="default", kube_timeout_seconds=0.5
+    )
+    port = urllib.parse.urlsplit(control_plane.url).port
+
+    def count_connections() -> int:
+        connections = psutil.Process().net_connections("tcp4")
+        return sum(bool(one.raddr) and one.raddr.port == port for one in connections)
+
+    async with kube_package.open_kube(settings) as kube:
+        await asyncio.gather(*(kube.get_calljob("none") for _ in range(8)))
+        assert count_connections() == 8
+        control_plane.apiserver.pause()
+        try:
+            for _ in range(2):  # on connections that stand, then on ones that cannot be opened
+                requests = (kube.get_calljob("none") for _ in range(8))
+                answers = await asyncio.gather(*requests, return_exceptions=True)
+                assert {type(answer) for answer in answers} == {KubeUnavailable}
+            await waiting.wait_until(lambda: count_connections() == 0, 10, "all are closed")
         finally:
             control_plane.apiserver.resume()
 

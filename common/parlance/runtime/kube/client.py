@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from kubernetes.aio.client import ApiClient
 from parlance.contracts.crs import meta
 from parlance.contracts.crs.v1alpha1 import calljob
 from parlance.runtime.errors import KubeRejected
@@ -269,7 +268,7 @@ async def open_kube(settings: KubeSettings) -> AsyncIterator[Kube]:
     Does not wait for the API server; the first request tells.
     """
     configuration = await connection.load_configuration(settings)
-    async with ApiClient(configuration) as client:
+    async with connection.build_client(configuration) as client:
         client.user_agent = USER_AGENT
         requester = requests.Requester(client, timeout_seconds=settings.kube_timeout_seconds)
         yield Kube(requester, namespace=settings.namespace)

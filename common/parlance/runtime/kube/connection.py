@@ -5,11 +5,17 @@ import os
 import pathlib
 import urllib.parse
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import aiohttp
 from kubernetes.aio import config
-from kubernetes.aio.client import Configuration
+from kubernetes.aio.client import ApiClient, Configuration, rest
 from parlance.runtime.errors import KubeUnavailable
 from parlance.runtime.settings import KubeSettings
+
+if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.client_reqrep import ConnectionKey
 
 _SERVICE_HOST = "KUBERNETES_SERVICE_HOST"
 _BEARER = "BearerToken"
@@ -27,6 +33,33 @@ class KubeConnection:
     is_insecure: bool
     is_proxied: bool
     """Whether proxies of the environment apply; never for a server on this machine."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Gives a connection that is not to be used again back at once.
+
+    aiohttp closes it with the farewell of TLS, which a silent server never answers, and forgets it:
+    asyncio then keeps the socket for 30 seconds more.
+    """
+
+    def _release(  # theirs, and private: test_kube.py tells when it is called so no longer
+        self, key: "ConnectionKey", protocol: "ResponseHandler", *, should_close: bool = False
+    ) -> None:
+        if should_close or protocol.should_close:
+            protocol.abort()
+        super()._release(key, protocol, should_close=should_close)
+
+
+class _RestClient(rest.RESTClientObject):
+    def _create_connector(self) -> aiohttp.TCPConnector:
+        return _Connector(limit=self.maxsize, ssl=self.ssl_context)
+
+
+def build_client(configuration: Configuration) -> ApiClient:
+    """The official client; to be opened as a context manager."""
+    client = ApiClient(configuration)
+    client.rest_client = _RestClient(configuration)
+    return client
 
 
 async def load_configuration(settings: KubeSettings) -> Configuration:
