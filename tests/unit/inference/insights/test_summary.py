@@ -4,7 +4,7 @@ import math
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from parlance.inference.insights import summary
 from parlance.inference.insights.sentences import Sentence
@@ -103,6 +103,13 @@ WORDS = st.lists(st.sampled_from(["card", "lost", "bank", "money", "the", "red",
 
 
 @given(st.lists(WORDS, max_size=30))
+@example(
+    [  # each of the three scores is rounded up
+        ["card", "card", "card", "lost", "bank", "bank"],
+        ["card", "card", "lost", "lost", "lost", "the"],
+        ["card", "card", "bank", "money", "the", "the"],
+    ]
+)
 def test_scores_are_a_distribution_and_sentences_are_verbatim(bags: list[list[str]]) -> None:
     said = [sentence(" ".join(bag), start=n, speaker=n % 2) for n, bag in enumerate(bags)]
 
@@ -113,4 +120,5 @@ def test_scores_are_a_distribution_and_sentences_are_verbatim(bags: list[list[st
         assert starts == sorted(set(starts))
         assert {s.text for s in found.sentences} <= {s.text for s in said}
         assert all(0 < s.score <= 1 for s in found.sentences)
-        assert math.fsum(s.score for s in found.sentences) <= 1 + 1e-6
+        rounding = 0.5e-6 * len(found.sentences)
+        assert math.fsum(s.score for s in found.sentences) <= 1 + rounding + 1e-12
