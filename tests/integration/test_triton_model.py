@@ -23,15 +23,9 @@ MAX_WER = 0.12
 CUTS_SECONDS = (0.0, 8.5, 20.8, 24.3, 32.5, 44.3)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[triton.TritonServer]:
-    async with triton.open_triton(tmp_path_factory.mktemp("triton")) as running:
-        yield running
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def client(server: triton.TritonServer) -> AsyncIterator[ModelClient]:
-    connected = ModelClient(server.grpc_url)
+async def client(triton_server: triton.TritonServer) -> AsyncIterator[ModelClient]:
+    connected = ModelClient(triton_server.grpc_url)
     yield connected
     await connected.close()
 
@@ -209,10 +203,10 @@ async def test_an_unusable_request_is_told_why_and_harms_nobody(
 
 
 async def test_a_full_queue_refuses_at_once(
-    server: triton.TritonServer, client: ModelClient
+    triton_server: triton.TritonServer, client: ModelClient
 ) -> None:
     window = make_noise(1, level=30)
-    (model_pid,) = server.list_model_pids()
+    (model_pid,) = triton_server.list_model_pids()
     os.kill(model_pid, signal.SIGSTOP)
     try:
         tasks = [asyncio.create_task(client.transcribe(window)) for _ in range(100)]
@@ -250,7 +244,7 @@ async def test_interactive_windows_overtake_bulk_ones(client: ModelClient, readi
 
 
 async def test_cancelled_windows_are_not_decoded(
-    server: triton.TritonServer, client: ModelClient, reading: Pcm
+    triton_server: triton.TritonServer, client: ModelClient, reading: Pcm
 ) -> None:
     window = reading[: 14 * tensors.SAMPLE_RATE_HZ]
     tasks = [asyncio.create_task(client.transcribe(window)) for _ in range(32)]

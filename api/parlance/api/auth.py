@@ -12,7 +12,6 @@ import hashlib
 import hmac
 import secrets
 import string
-import time
 import uuid
 import zlib
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import argon2
 import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.db.session import Database
+from parlance.runtime.clock import Clock
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -107,8 +107,9 @@ def parse_key_id(text: str) -> str:
 class KeyRing:
     """Checks keys; remembers the good ones for a few seconds. One per process."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
         self._known: dict[bytes, _Known] = {}
 
     async def verify_key(self, text: str) -> Principal:
@@ -116,23 +117,26 @@ class KeyRing:
         key_id = parse_key_id(text)
         digest = _digest(text)
         known = self._known.get(digest)
-        if known is None or known.believed_until < time.monotonic():
+        if known is None or known.believed_until < self._clock.monotonic():
             known = await self._fetch(key_id, digest)
-        if known.expires_at is not None and known.expires_at <= tables.utc_now():
+        if known.expires_at is not None and known.expires_at <= self._clock.now():
             raise InvalidKey
         return known.principal
 
     async def _fetch(self, key_id: str, digest: bytes) -> _Known:
+        believed_until = self._clock.monotonic() + CACHE_SECONDS
         async with self._database.system_session() as session:
-            known = await _read_key(session, key_id, digest)
-            await _note_use(session, known)
+            known = await _read_key(session, key_id, digest, believed_until)
+            await _note_use(session, known, self._clock.now())
         if len(self._known) >= CACHE_ENTRIES:
             self._known.clear()  # simple and rare: one more query per key
         self._known[digest] = known
         return known
 
 
-async def _read_key(session: AsyncSession, key_id: str, digest: bytes) -> _Known:
+async def _read_key(
+    session: AsyncSession, key_id: str, digest: bytes, believed_until: float
+) -> _Known:
     """The same work whether the key is unknown, wrong, revoked or right: one query, one compare."""
     query = (
         sa.select(tables.ApiKey, col(tables.Company.slug))
@@ -148,12 +152,11 @@ async def _read_key(session: AsyncSession, key_id: str, digest: bytes) -> _Known
         principal=Principal(key.company_id, slug, key.id, frozenset(key.scopes)),
         expires_at=key.expires_at,
         last_used_at=key.last_used_at,
-        believed_until=time.monotonic() + CACHE_SECONDS,
+        believed_until=believed_until,
     )
 
 
-async def _note_use(session: AsyncSession, known: _Known) -> None:
-    now = tables.utc_now()
+async def _note_use(session: AsyncSession, known: _Known, now: datetime) -> None:
     if known.last_used_at and now - known.last_used_at < timedelta(seconds=LAST_USED_SECONDS):
         return
     await session.execute(

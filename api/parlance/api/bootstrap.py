@@ -19,6 +19,7 @@ from parlance.api import auth
 from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.contracts import ids
+from parlance.runtime.clock import SystemClock
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -138,7 +139,7 @@ async def _has_working_key(database: Database, wish: Wish, slug: str) -> bool:
     lines = wish.env_file.read_text().splitlines()
     found = dict(line.split("=", 1) for line in lines if "=" in line).get(KEY_VARIABLE, "")
     try:
-        principal = await auth.KeyRing(database).verify_key(found)
+        principal = await auth.KeyRing(database, SystemClock()).verify_key(found)
     except auth.InvalidKey:
         return False
     return principal.company_slug == slug

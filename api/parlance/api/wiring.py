@@ -66,7 +66,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         )
         cluster = await stack.enter_async_context(kube.open_kube(settings.kube))
         hub = await stack.enter_async_context(hub_module.open_hub(bus))
-        clock, gate = SystemClock(), Gate(KeyRing(database))
+        clock = SystemClock()
+        gate = Gate(KeyRing(database, clock))
         intake = Intake(
             objects,
             max_bytes=settings.http.max_upload_bytes,

@@ -1,14 +1,11 @@
-"""Real servers for all tests here, and an own database, NATS, store and namespace for each."""
+"""A database, store and namespace of its own for each test here."""
 
 import pathlib
 import uuid
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
-import pytest_asyncio
-import yaml
-from parlance.api.db import migrate, session
+from parlance.api.db import session
 from parlance.api.db.session import Database
 from parlance.runtime import bus as bus_package
 from parlance.runtime import kube as kube_package
@@ -18,41 +15,25 @@ from parlance.runtime.kube import Kube
 from parlance.runtime.settings import BusSettings, StoreSettings
 from parlance.runtime.store import Store
 
-from devstack import nats_server, postgres, waiting
-from devstack.controlplane import server as control_plane_module
+from devstack import nats_server
 from devstack.controlplane.server import ControlPlane
+from devstack.postgres import Postgres
+from tests.integration import databases
 from tests.integration.api_db import support
-from tests.integration.api_db.support import Parts, Tenant, Urls
-
-TEMPLATE = "template_parlance"
-CRD = pathlib.Path(__file__).parents[3] / "crds" / "calljobs.parlance.dev.yaml"
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[postgres.Postgres]:
-    folder = tmp_path_factory.mktemp("postgres")
-    async with postgres.open_postgres(folder, is_durable=False) as opened:
-        urls = support.format_urls(opened, TEMPLATE)
-        await migrate.upgrade(urls.owner, urls.app)
-        yield opened
+from tests.integration.api_db.support import Parts, Tenant
+from tests.integration.databases import Urls
 
 
 @pytest.fixture
-async def empty_urls(server: postgres.Postgres) -> Urls:
+def empty_urls(postgres_server: Postgres) -> Urls:
     """A database that does not exist yet."""
-    return support.format_urls(server, f"test_{uuid.uuid4().hex}")
+    return databases.plan_database(postgres_server)
 
 
 @pytest.fixture
-async def urls(server: postgres.Postgres, empty_urls: Urls) -> Urls:
+async def urls(postgres_server: Postgres) -> Urls:
     """A migrated database of one's own."""
-    name = pathlib.PurePosixPath(empty_urls.owner).name
-    connection = await asyncpg.connect(server.admin_dsn)
-    try:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    finally:
-        await connection.close()
-    return empty_urls
+    return await databases.create_database(postgres_server)
 
 
 @pytest.fixture
@@ -79,26 +60,9 @@ async def store(tmp_path: pathlib.Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def nats(tmp_path: pathlib.Path) -> AsyncIterator[nats_server.NatsServer]:
-    async with nats_server.open_nats(tmp_path / "nats") as opened:
-        yield opened
-
-
-@pytest.fixture
 async def bus(nats: nats_server.NatsServer) -> AsyncIterator[Bus]:
     settings = BusSettings(nats_url=nats.url, publish_deadline_seconds=5.0)
     async with bus_package.open_bus(settings, client_name="test") as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def control_plane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ControlPlane]:
-    folder = tmp_path_factory.mktemp("control-plane")
-    async with control_plane_module.open_control_plane(folder, is_durable=False) as opened:
-        settings = support.build_kube_settings(opened.kubeconfig)
-        async with kube_package.open_kube(settings) as kube:
-            await kube.apply_crd(yaml.safe_load(CRD.read_text()))
-            await waiting.wait_until(kube.is_crd_served, 30, "CallJobs are served")
         yield opened
 
 

@@ -21,17 +21,9 @@ from parlance.runtime.store import Store
 from pydantic import SecretStr
 from sqlmodel import col
 
-from devstack import postgres
+from tests.integration.databases import Urls
 
 MODEL = calls.ModelInfo(name="tiny.en", hash="0123456789abcdef")
-
-
-@dataclass(frozen=True)
-class Urls:
-    """Addresses of one database."""
-
-    owner: str
-    app: str
 
 
 @dataclass(frozen=True)
@@ -51,13 +43,6 @@ class Parts:
     bus: Bus
     kube: Kube
     clock: SystemClock = field(default_factory=SystemClock)
-
-
-def format_urls(server: postgres.Postgres, name: str) -> Urls:
-    return Urls(
-        owner=server.format_dsn(server.admin_user, server.admin_password, name),
-        app=server.format_dsn("parlance_app", "app-secret", name),
-    )
 
 
 def build_settings(urls: Urls, **changes: Any) -> DatabaseSettings:

@@ -1,6 +1,5 @@
 """API keys on a real Postgres."""
 
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -10,13 +9,14 @@ from parlance.api import auth
 from parlance.api.auth import InvalidKey, KeyRing, NewKey, Scope
 from parlance.api.db import tables
 from parlance.api.db.session import Database
+from parlance.runtime.clock import ManualClock, SystemClock
 
 from tests.integration.api_db.support import Tenant
 
 
 @pytest.fixture
 def ring(database: Database) -> KeyRing:
-    return KeyRing(database)
+    return KeyRing(database, SystemClock())
 
 
 async def add_key(database: Database, company: Tenant, **values: Any) -> NewKey:
@@ -76,26 +76,29 @@ async def test_an_expired_or_revoked_key_is_refused(
         await ring.verify_key(key.text)
 
 
-async def test_a_revoked_key_ends_within_the_cache_time(
-    ring: KeyRing, database: Database, acme: Tenant, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_revoked_key_ends_within_the_cache_time(database: Database, acme: Tenant) -> None:
+    clock = ManualClock(start=tables.utc_now())
+    ring = KeyRing(database, clock)
     key = await add_key(database, acme)
     await ring.verify_key(key.text)
     async with database.system_session() as transaction:
         await transaction.execute(sa.update(tables.ApiKey).values(revoked_at=sa.func.now()))
     await ring.verify_key(key.text)  # believed for a few seconds more
 
-    later = time.monotonic() + auth.CACHE_SECONDS
-    monkeypatch.setattr(time, "monotonic", lambda: later)
+    clock.advance(auth.CACHE_SECONDS + 0.1)
     with pytest.raises(InvalidKey):
         await ring.verify_key(key.text)
 
 
-async def test_use_is_noted_but_not_every_time(database: Database, acme: Tenant) -> None:
+async def test_use_is_noted_at_most_once_a_minute(database: Database, acme: Tenant) -> None:
+    clock = ManualClock(start=tables.utc_now())
     key = await add_key(database, acme)
-    await KeyRing(database).verify_key(key.text)
-    first = (await fetch_key(database, key)).last_used_at
-    await KeyRing(database).verify_key(key.text)
+    noted = []
+    for _ in range(3):
+        await KeyRing(database, clock).verify_key(key.text)
+        noted.append((await fetch_key(database, key)).last_used_at)
+        clock.advance(auth.LAST_USED_SECONDS / 2)
 
-    assert first is not None
-    assert (await fetch_key(database, key)).last_used_at == first
+    assert noted[0] is not None
+    assert noted[1] == noted[0]
+    assert noted[2] == noted[0] + timedelta(seconds=auth.LAST_USED_SECONDS)

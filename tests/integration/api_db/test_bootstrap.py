@@ -10,6 +10,7 @@ from parlance.api import auth, bootstrap
 from parlance.api.bootstrap import Wish
 from parlance.api.db import tables
 from parlance.api.db.session import Database
+from parlance.runtime.clock import SystemClock
 
 from tests.integration.api_db import support
 
@@ -23,7 +24,7 @@ def read_variables(path: pathlib.Path) -> dict[str, str]:
 async def test_first_run_makes_company_admin_agents_and_key(database: Database) -> None:
     outcome = await bootstrap.bootstrap(database, WISH)
 
-    principal = await auth.KeyRing(database).verify_key(outcome.api_key or "")
+    principal = await auth.KeyRing(database, SystemClock()).verify_key(outcome.api_key or "")
     assert principal.company_slug == "acme-corp"
     assert principal.has_scope(auth.Scope.CALLS_WRITE)
     async with database.system_session() as transaction:
@@ -47,7 +48,7 @@ async def test_rotate_replaces_the_key(database: Database) -> None:
     first = await bootstrap.bootstrap(database, WISH)
     second = await bootstrap.bootstrap(database, dataclasses.replace(WISH, is_rotating=True))
 
-    ring = auth.KeyRing(database)
+    ring = auth.KeyRing(database, SystemClock())
     assert await ring.verify_key(second.api_key or "")
     with pytest.raises(auth.InvalidKey):
         await ring.verify_key(first.api_key or "")
@@ -86,7 +87,7 @@ async def test_a_lost_file_is_made_again_with_new_secrets(
     (tmp_path / "parlance.env").unlink()
     again = await bootstrap.bootstrap(database, wish)
 
-    assert await auth.KeyRing(database).verify_key(again.api_key or "")
+    assert await auth.KeyRing(database, SystemClock()).verify_key(again.api_key or "")
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import sys
 import pytest
 from parlance.api import auth
 from parlance.api.db import session
+from parlance.runtime.clock import SystemClock
 
 from tests.integration.api_db import support
-from tests.integration.api_db.support import Urls
+from tests.integration.databases import Urls
 
 
 async def run(urls: Urls, *arguments: str) -> tuple[int, str, str]:
@@ -45,7 +46,9 @@ async def test_migrate_and_bootstrap_from_nothing(empty_urls: Urls, tmp_path: pa
     assert set(printed["agents"]) == {"EXT-456"}
     variables = dict(line.split("=", 1) for line in file.read_text().splitlines())
     async with session.open_database(support.build_settings(empty_urls)) as database:
-        principal = await auth.KeyRing(database).verify_key(variables["PARLANCE_API_KEY"])
+        principal = await auth.KeyRing(database, SystemClock()).verify_key(
+            variables["PARLANCE_API_KEY"]
+        )
     assert principal.company_slug == "acme"
 
 

@@ -11,7 +11,7 @@ from alembic import command
 from parlance.api.db import migrate, roles, session, tables
 
 from devstack.postgres import Postgres
-from tests.integration.api_db.support import Urls
+from tests.integration.databases import Urls
 
 
 async def fetch(url: str, query: str, *args: object) -> list[Any]:
@@ -90,12 +90,12 @@ async def test_application_role_may_not(urls: Urls, statement: str) -> None:
         await fetch(urls.app, statement)
 
 
-async def test_an_ordinary_owner_can_migrate(server: Postgres, empty_urls: Urls) -> None:
+async def test_an_ordinary_owner_can_migrate(postgres_server: Postgres, empty_urls: Urls) -> None:
     name = f"owner_{uuid.uuid4().hex[:8]}"
     database = pathlib.PurePosixPath(empty_urls.owner).name
-    await fetch(server.admin_dsn, f"CREATE ROLE {name} LOGIN NOSUPERUSER PASSWORD 'o'")
-    await fetch(server.admin_dsn, f"CREATE DATABASE {database} OWNER {name}")
-    owner = server.format_dsn(name, "o", database)
+    await fetch(postgres_server.admin_dsn, f"CREATE ROLE {name} LOGIN NOSUPERUSER PASSWORD 'o'")
+    await fetch(postgres_server.admin_dsn, f"CREATE DATABASE {database} OWNER {name}")
+    owner = postgres_server.format_dsn(name, "o", database)
     for _ in range(2):
         await migrate.upgrade(owner, empty_urls.app)
 

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 
 import pytest
-from parlance.api.recorder import inbox as inbox_module
 from parlance.api.recorder.inbox import Inbox
 from parlance.contracts import ids
 from parlance.contracts.bus import messages
@@ -58,10 +57,23 @@ def writer() -> ScriptedWriter:
 
 @contextlib.asynccontextmanager
 async def running(
-    bus: Bus, writer: ScriptedWriter, *, hold_seconds: float = 60.0
+    bus: Bus,
+    writer: ScriptedWriter,
+    *,
+    hold_seconds: float = 60.0,
+    return_seconds: float = 30.0,
+    max_deliveries: int = 8,
 ) -> AsyncIterator[Inbox]:
     stopping = asyncio.Event()
-    inbox = Inbox(bus, writer, SystemClock(), stopping, hold_seconds=hold_seconds)
+    inbox = Inbox(
+        bus,
+        writer,
+        SystemClock(),
+        stopping,
+        hold_seconds=hold_seconds,
+        return_seconds=return_seconds,
+        max_deliveries=max_deliveries,
+    )
     task = asyncio.create_task(inbox.run())
     try:
         yield inbox
@@ -138,26 +150,21 @@ async def test_trouble_with_one_call_does_not_stop_the_others(
 
 
 async def test_held_events_are_kept_alive_and_go_back_in_the_end(
-    bus: Bus, writer: ScriptedWriter, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, writer: ScriptedWriter
 ) -> None:
-    monkeypatch.setattr(inbox_module, "RETURN_SECONDS", 0.1)
     writer.trouble = Retryable("away")
     await publish_progress(bus, ids.new_call_id(), 2)
-    async with running(bus, writer, hold_seconds=0.2):
+    async with running(bus, writer, hold_seconds=0.2, return_seconds=0.1):
         await waiting.wait_until(lambda: writer.tries >= 3, 10, "it came back from the bus")
         writer.trouble = None
         await waiting.wait_until(lambda: writer.count == 2, 10, "the events are applied")
 
 
-async def test_a_defect_is_given_up_in_the_end(
-    bus: Bus, writer: ScriptedWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(inbox_module, "RETURN_SECONDS", 0.05)
-    monkeypatch.setattr(inbox_module, "MAX_DELIVERIES", 3)
+async def test_a_defect_is_given_up_in_the_end(bus: Bus, writer: ScriptedWriter) -> None:
     poison = ids.new_call_id()
     writer.trouble, writer.troubled_call = ZeroDivisionError(), poison
     published = await publish_progress(bus, poison, 1)
-    async with running(bus, writer):
+    async with running(bus, writer, return_seconds=0.05, max_deliveries=3):
         await waiting.wait_until(lambda: writer.given_up, 20, "the event is given up")
 
     assert writer.given_up == published

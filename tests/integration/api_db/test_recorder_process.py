@@ -20,7 +20,8 @@ from devstack.controlplane.server import ControlPlane
 from devstack.postgres import Postgres
 from devstack.process import ServerProcess
 from tests.integration.api_db import support
-from tests.integration.api_db.support import Parts, Tenant, Urls
+from tests.integration.api_db.support import Parts, Tenant
+from tests.integration.databases import Urls
 
 CALLS = 40
 
@@ -145,15 +146,15 @@ async def test_kill_9_again_and_again_loses_and_doubles_nothing(
 
 
 async def test_postgres_away_loses_nothing(
-    parts: Parts, acme: Tenant, surroundings: Surroundings, server: Postgres
+    parts: Parts, acme: Tenant, surroundings: Surroundings, postgres_server: Postgres
 ) -> None:
     calls = [await support.add_call(parts.database, acme) for _ in range(CALLS)]
     async with surroundings.run_recorder():
-        await server.process.kill()
+        await postgres_server.process.kill()
         try:
             await asyncio.gather(*(play_worker(parts, acme, call) for call in calls))
         finally:
-            await server.process.start()
+            await postgres_server.process.start()
 
         async def is_done() -> bool:
             return await count_completed(parts) == CALLS
@@ -180,17 +181,17 @@ async def test_two_recorders_share_the_work(
 
 
 async def test_sigterm_ends_it_at_once_also_while_postgres_is_away(
-    parts: Parts, acme: Tenant, surroundings: Surroundings, server: Postgres
+    parts: Parts, acme: Tenant, surroundings: Surroundings, postgres_server: Postgres
 ) -> None:
     call = await support.add_call(parts.database, acme)
     async with surroundings.run_recorder() as recorder:
-        await server.process.kill()
+        await postgres_server.process.kill()
         try:
             await play_worker(parts, acme, call)
             async with asyncio.timeout(10):
                 await recorder.stop()
         finally:
-            await server.process.start()
+            await postgres_server.process.start()
 
     log = next(surroundings.folder.glob("recorder-*.log")).read_text()
     assert "recorder stopped" in log

@@ -24,9 +24,20 @@ from tests.integration.api_db import support
 from tests.integration.api_db.support import Parts, Tenant
 
 
-def build_relay(parts: Parts, *, kube: Kube | None = None, max_live_jobs: int = 100) -> Relay:
+def build_relay(
+    parts: Parts,
+    *,
+    kube: Kube | None = None,
+    max_live_jobs: int = 100,
+    inline_seconds: float = relay.INLINE_SECONDS,
+) -> Relay:
     return Relay(
-        parts.database, kube or parts.kube, parts.bus, parts.clock, max_live_jobs=max_live_jobs
+        parts.database,
+        kube or parts.kube,
+        parts.bus,
+        parts.clock,
+        max_live_jobs=max_live_jobs,
+        inline_seconds=inline_seconds,
     )
 
 
@@ -153,11 +164,10 @@ async def test_a_cluster_that_is_away_costs_nothing_but_time(
 
 
 async def test_a_cluster_that_hangs_does_not_take_the_connections(
-    parts: Parts, acme: Tenant, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, acme: Tenant, control_plane: ControlPlane
 ) -> None:
-    monkeypatch.setattr(relay, "INLINE_SECONDS", 0.5)
     calls = [await add_waiting(parts, acme) for _ in range(40)]
-    eager = build_relay(parts)
+    eager = build_relay(parts, inline_seconds=0.5)
     control_plane.apiserver.pause()
     try:
         relaying = asyncio.gather(*(eager.relay_call(call.id) for call in calls))

@@ -1,7 +1,9 @@
 """The result writer on real Postgres, NATS and store: idempotent, one terminal state, no gaps."""
 
+import asyncio
 import uuid
 
+import asyncpg
 import pytest
 from parlance.api.db import tables
 from parlance.api.db.errors import DatabaseUnavailable
@@ -16,9 +18,11 @@ from parlance.runtime.bus import Bus
 from parlance.runtime.clock import ManualClock, SystemClock
 from parlance.runtime.store import Store
 
+from devstack import waiting
 from devstack.postgres import Postgres
 from tests.integration.api_db import support
 from tests.integration.api_db.support import Tenant
+from tests.integration.databases import Urls
 
 TEXTS = ["it was the best of times", "it was the worst of times"]
 
@@ -337,22 +341,31 @@ async def test_a_crash_while_recording_leaves_nothing_half_done(
     store: Store,
     acme: Tenant,
     call: tables.Call,
-    server: Postgres,
-    monkeypatch: pytest.MonkeyPatch,
+    postgres_server: Postgres,
+    urls: Urls,
 ) -> None:
+    """The last step before the commit waits for a relay that holds the call's outbox row: there
+    Postgres dies."""
     call_id = support.call_id_of(call)
     analyzed = await support.put_result(store, acme, call_id, texts=TEXTS)
-    withdraw = outbox.withdraw
+    async with database.company_session(acme.id) as transaction:
+        outbox.add(transaction, call, acme.slug)
 
-    async def crash(*_: object) -> None:
-        await server.process.kill()
-        await server.process.start()
-
-    monkeypatch.setattr(outbox, "withdraw", crash)  # the last step before the commit
+    relay = await asyncpg.connect(urls.owner)
+    try:
+        await relay.execute("BEGIN; SELECT id FROM outbox FOR UPDATE")
+        recording = asyncio.create_task(apply(writer, acme, call_id, analyzed))
+        waiters = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        await waiting.wait_until(lambda: relay.fetchval(waiters), 10, "the row is waited for")
+        await postgres_server.process.kill()
+    finally:
+        relay.terminate()
     with pytest.raises(DatabaseUnavailable):
-        await apply(writer, acme, call_id, analyzed)
+        await recording
+    await postgres_server.process.start()
     assert await support.fetch_segments(database, call.id) == []
+    assert (await fetch(database, call)).status is CallStatus.QUEUED
 
-    monkeypatch.setattr(outbox, "withdraw", withdraw)
     await apply(writer, acme, call_id, analyzed)
     assert len(await support.fetch_segments(database, call.id)) == 2
+    assert await support.count_rows(database, tables.OutboxRow) == 0

@@ -16,7 +16,8 @@ from sqlmodel import col
 
 from devstack.postgres import Postgres
 from tests.integration.api_db import support
-from tests.integration.api_db.support import Tenant, Urls
+from tests.integration.api_db.support import Tenant
+from tests.integration.databases import Urls
 
 
 async def count_calls(transaction: Any) -> int:
@@ -194,24 +195,24 @@ async def test_an_exhausted_pool_is_retryable(urls: Urls) -> None:
 
 
 async def test_a_crash_of_the_server_is_retryable_and_survived(
-    server: Postgres, database: Database
+    postgres_server: Postgres, database: Database
 ) -> None:
     await database.ping()
-    await server.process.kill()
+    await postgres_server.process.kill()
     with pytest.raises(DatabaseUnavailable):
         await database.ping()
 
-    await server.process.start()
+    await postgres_server.process.start()
     await database.ping()
 
 
 async def test_a_crash_within_a_transaction_is_retryable(
-    server: Postgres, database: Database
+    postgres_server: Postgres, database: Database
 ) -> None:
     with pytest.raises(DatabaseUnavailable):
         async with database.system_session() as transaction:
-            await server.process.kill()
-            await server.process.start()
+            await postgres_server.process.kill()
+            await postgres_server.process.start()
             await transaction.execute(sa.text("SELECT 1"))
 
 

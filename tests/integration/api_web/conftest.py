@@ -1,18 +1,15 @@
-"""Real NATS and Postgres for the HTTP side of the API, and the API itself behind a real socket."""
+"""The API itself behind a real socket, with a database and a store of its own for each test."""
 
 import asyncio
 import contextlib
 import json
 import pathlib
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
 from parlance.api import asgi
-from parlance.api.db import migrate
 from parlance.api.domain.events import hub as hub_module
 from parlance.api.domain.events.hub import Hub
 from parlance.api.settings import (
@@ -27,18 +24,13 @@ from parlance.runtime.process import Process
 from parlance.runtime.settings import BusSettings, KubeSettings, StoreSettings, TelemetrySettings
 from pydantic import SecretStr
 
-from devstack import nats_server, postgres
+from devstack import nats_server
+from devstack.postgres import Postgres
+from tests.integration import databases
 from tests.integration.api_web import support
 from tests.integration.api_web.support import Account, Api
 
 OpenHub = Callable[[], Awaitable[Hub]]
-TEMPLATE = "template_parlance"
-
-
-@pytest.fixture
-async def nats(tmp_path: pathlib.Path) -> AsyncIterator[nats_server.NatsServer]:
-    async with nats_server.open_nats(tmp_path / "nats") as server:
-        yield server
 
 
 @pytest.fixture
@@ -66,17 +58,6 @@ async def open_hub(nats: nats_server.NatsServer) -> AsyncIterator[OpenHub]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def database_server(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[postgres.Postgres]:
-    folder = tmp_path_factory.mktemp("postgres")
-    async with postgres.open_postgres(folder, is_durable=False) as opened:
-        owner, app = _format_urls(opened, TEMPLATE)
-        await migrate.upgrade(owner, app)
-        yield opened
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared_nats(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[nats_server.NatsServer]:
@@ -87,20 +68,15 @@ async def shared_nats(
 
 @pytest.fixture
 async def settings(
-    database_server: postgres.Postgres, shared_nats: nats_server.NatsServer, tmp_path: pathlib.Path
+    postgres_server: Postgres, shared_nats: nats_server.NatsServer, tmp_path: pathlib.Path
 ) -> Settings:
     """An own database and store; no cluster at all."""
-    name = f"test_{uuid.uuid4().hex}"
-    connection = await asyncpg.connect(database_server.admin_dsn)
-    try:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    finally:
-        await connection.close()
+    urls = await databases.create_database(postgres_server)
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(json.dumps(support.DEAD_KUBECONFIG))
     return Settings(
         database=DatabaseSettings(
-            database_url=SecretStr(_format_urls(database_server, name)[1]),
+            database_url=SecretStr(urls.app),
             database_pool_timeout_seconds=2.0,
         ),
         http=HttpSettings(http_host="127.0.0.1", http_port=0, drain_seconds=5.0),
@@ -157,8 +133,3 @@ async def acme(api: Api) -> Account:
 async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=api.url, timeout=30, trust_env=False) as opened:
         yield opened
-
-
-def _format_urls(server: postgres.Postgres, name: str) -> tuple[str, str]:
-    owner = server.format_dsn(server.admin_user, server.admin_password, name)
-    return owner, server.format_dsn("parlance_app", "app-secret", name)

@@ -222,11 +222,11 @@ async def test_without_postgres_nothing_is_accepted_and_nothing_is_left(
     api: Api,
     client: httpx.AsyncClient,
     acme: Account,
-    database_server: postgres.Postgres,
+    postgres_server: postgres.Postgres,
 ) -> None:
     await upload(client, acme)  # the key is known now, so that the upload gets as far as it can
     before = api.list_objects()
-    await database_server.process.kill()
+    await postgres_server.process.kill()
     try:
         response = await client.post(
             "/api/add-calls",
@@ -236,7 +236,7 @@ async def test_without_postgres_nothing_is_accepted_and_nothing_is_left(
         ready = await client.get("/health/ready")
         live = await client.get("/health/live")
     finally:
-        await database_server.process.start()
+        await postgres_server.process.start()
 
     assert (response.status_code, support.problem_of(response)) == (503, "unavailable")
     assert "retry-after" in response.headers

@@ -1,4 +1,4 @@
-"""A control plane for all tests here; NATS, a namespace, peers and operators for each."""
+"""A namespace, peers and operators for each test here."""
 
 import asyncio
 import pathlib
@@ -7,39 +7,16 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
-import yaml
 from parlance.runtime import bus as bus_package
 from parlance.runtime import kube as kube_package
 from parlance.runtime.bus import Bus
 from parlance.runtime.kube import Kube
 from parlance.runtime.settings import BusSettings, KubeSettings
 
-from devstack import nats_server, waiting
-from devstack.controlplane import server as control_plane_module
 from devstack.controlplane.server import ControlPlane
 from devstack.nats_server import NatsServer
 from tests.integration.operator.cluster import Cluster
 from tests.integration.operator.peers import ScriptedRecorder, ScriptedWorker, running
-
-CRD = pathlib.Path(__file__).parents[3] / "crds" / "calljobs.parlance.dev.yaml"
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def control_plane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ControlPlane]:
-    folder = tmp_path_factory.mktemp("control-plane")
-    async with control_plane_module.open_control_plane(folder, is_durable=False) as opened:
-        settings = KubeSettings(kubeconfig=opened.kubeconfig, namespace="default")
-        async with kube_package.open_kube(settings) as kube:
-            await kube.apply_crd(yaml.safe_load(CRD.read_text()))
-            await waiting.wait_until(kube.is_crd_served, 30, "CallJobs are served")
-        yield opened
-
-
-@pytest.fixture
-async def nats(tmp_path: pathlib.Path) -> AsyncIterator[NatsServer]:
-    async with nats_server.open_nats(tmp_path / "nats") as opened:
-        yield opened
 
 
 @pytest.fixture

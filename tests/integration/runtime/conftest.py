@@ -1,4 +1,4 @@
-"""Real NATS and real stores for the adapters of the runtime floor."""
+"""Real stores and connections for the adapters of the runtime floor."""
 
 import contextlib
 import pathlib
@@ -15,12 +15,6 @@ from parlance.runtime.store import Store
 from devstack import nats_server, seaweedfs
 
 OpenBus = Callable[[], Awaitable[Bus]]
-
-
-@pytest.fixture
-async def nats(tmp_path: pathlib.Path) -> AsyncIterator[nats_server.NatsServer]:
-    async with nats_server.open_nats(tmp_path / "nats") as server:
-        yield server
 
 
 @pytest.fixture

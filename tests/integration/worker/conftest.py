@@ -1,4 +1,4 @@
-"""Real NATS, real Triton, a store folder, and worker processes that tests start and kill."""
+"""A store folder for each test here, and worker processes that it starts and kills."""
 
 import asyncio
 import hashlib
@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import pytest
-import pytest_asyncio
 from parlance.contracts import objects
 from parlance.contracts.bus.messages import (
     CallDispatch,
@@ -178,21 +177,6 @@ class Worker:
     def read_log(self) -> list[dict[str, object]]:
         lines = self.log_path.read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def triton_server(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[triton.TritonServer]:
-    """One for all tests, since it takes seconds to load; tests that kill it start it again."""
-    async with triton.open_triton(tmp_path_factory.mktemp("triton")) as server:
-        yield server
-
-
-@pytest.fixture
-async def nats(tmp_path: pathlib.Path) -> AsyncIterator[nats_server.NatsServer]:
-    async with nats_server.open_nats(tmp_path / "nats") as server:
-        yield server
 
 
 @pytest.fixture

@@ -54,12 +54,16 @@ class Inbox:
         stopping: asyncio.Event,
         *,
         hold_seconds: float,
+        return_seconds: float = RETURN_SECONDS,
+        max_deliveries: int = MAX_DELIVERIES,
     ) -> None:
         self._bus = bus
         self._writer = writer
         self._clock = clock
         self._stopping = stopping
         self._hold_seconds = hold_seconds
+        self._return_seconds = return_seconds
+        self._max_deliveries = max_deliveries
         self._lanes: dict[str, deque[Delivery[Envelope]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(PARALLEL_CALLS)
@@ -135,7 +139,7 @@ class Inbox:
         # What is left was to be held no longer: all of it goes back, so that the order stays.
         del self._lanes[call_id]
         self._hold(-len(lane))
-        await asyncio.gather(*(_give_back(delivery) for delivery in lane))
+        await asyncio.gather(*(_give_back(delivery, self._return_seconds) for delivery in lane))
 
     async def _settle(self, delivery: Delivery[Envelope]) -> bool:
         """Apply and ack. False: give it back to the bus."""
@@ -168,7 +172,7 @@ class Inbox:
         except Retryable:
             raise
         except Exception:
-            if delivery.attempts < MAX_DELIVERIES:
+            if delivery.attempts < self._max_deliveries:
                 raise
             _log.exception("event given up", event_id=delivery.value.id)
             await self._writer.give_up(delivery.value)
@@ -204,9 +208,9 @@ async def _ack(delivery: Delivery[Envelope]) -> None:
         await delivery.ack()
 
 
-async def _give_back(delivery: Delivery[Envelope]) -> None:
+async def _give_back(delivery: Delivery[Envelope], delay_seconds: float) -> None:
     with contextlib.suppress(Retryable):
-        await delivery.nak(RETURN_SECONDS)
+        await delivery.nak(delay_seconds)
 
 
 async def _wait_any(*events: asyncio.Event) -> None:

@@ -66,13 +66,21 @@ class Relay:
     """Creates CallJobs for committed calls. One per process."""
 
     def __init__(
-        self, database: Database, kube: Kube, bus: Bus, clock: Clock, *, max_live_jobs: int
+        self,
+        database: Database,
+        kube: Kube,
+        bus: Bus,
+        clock: Clock,
+        *,
+        max_live_jobs: int,
+        inline_seconds: float = INLINE_SECONDS,
     ) -> None:
         self._database = database
         self._kube = kube
         self._bus = bus
         self._clock = clock
         self._window = AdmissionWindow(kube, clock, max_live_jobs=max_live_jobs)
+        self._inline_seconds = inline_seconds
         self._inline_slots = asyncio.Semaphore(INLINE_PARALLEL)
 
     async def relay_call(self, call_id: uuid.UUID) -> bool:
@@ -80,7 +88,7 @@ class Relay:
         is nearly full, somebody else holds the row, or the cluster is away. Never raises for
         these."""
         try:
-            async with asyncio.timeout(INLINE_SECONDS), self._inline_slots:
+            async with asyncio.timeout(self._inline_seconds), self._inline_slots:
                 if await self._window.count_room(INLINE_SHARE) == 0:
                     return False
                 condition = col(tables.OutboxRow.subject_id) == call_id
