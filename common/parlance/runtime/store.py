@@ -111,10 +111,11 @@ class Store:
         while end is None or position < end:
             length = _READ_BYTES if end is None else min(_READ_BYTES, end - position)
             block = await self.read_range(key, position, length)
-            if not block:
+            if block:
+                yield block
+            if len(block) < length:
                 return
-            yield block
-            position += len(block)
+            position += length
 
     async def head(self, key: str) -> StoredObject:
         meta = await self._run(key, lambda: obstore.head_async(self._backend, key))
@@ -237,15 +238,20 @@ class Store:
         return await self._run(key, lambda: asyncio.to_thread(_read_local, path, offset, length))
 
     async def _read_remote(self, key: str, offset: int, length: int) -> bytes:
-        size_bytes = (await self.head(key)).size_bytes
-        end = min(offset + length, size_bytes)
-        if end <= offset:
+        """One request, unless there is nothing at `offset`: servers refuse that as a bad range,
+        in words of their own, so the size decides."""
+        if not length:
             return b""
-        return bytes(
-            await self._run(
+        end = offset + length
+        try:
+            block = await self._run(
                 key, lambda: obstore.get_range_async(self._backend, key, start=offset, end=end)
             )
-        )
+        except StoreUnavailable:
+            if offset < (await self.head(key)).size_bytes:
+                raise
+            return b""
+        return bytes(block)
 
     async def flush(self, key: str) -> None:
         """Make an object and its folder entry durable; remote stores are by themselves."""

@@ -48,6 +48,22 @@ async def test_ranges_end_where_the_object_ends(store: Store) -> None:
     assert await store.read_range("acme/calls/3/x", 2, 3) == b"234"
     assert await store.read_range("acme/calls/3/x", 8, 100) == b"89"
     assert await store.read_range("acme/calls/3/x", 10, 5) == b""
+    assert await store.read_range("acme/calls/3/x", 99, 5) == b""
+    assert await store.read_range("acme/calls/3/x", 3, 0) == b""
+
+
+async def test_an_empty_object_has_nothing_to_read(store: Store) -> None:
+    await store.put_bytes("acme/calls/3/empty", b"")
+
+    assert await store.read_range("acme/calls/3/empty", 0, 5) == b""
+    assert [block async for block in store.stream("acme/calls/3/empty")] == []
+
+
+@pytest.mark.parametrize("count", [16, 40, 48])  # of 64 KiB: whole blocks of a stream, and not
+async def test_streaming_without_an_end_gives_everything(store: Store, count: int) -> None:
+    await store.put_stream("acme/calls/4/x", blocks(count))
+
+    assert b"".join([block async for block in store.stream("acme/calls/4/x")]) == BLOCK * count
 
 
 async def test_streaming_a_part_gives_exactly_that_part(store: Store) -> None:
