@@ -34,8 +34,25 @@ class Children:
     def find(self) -> list[psutil.Process]:
         return [child for child in self._list() if child not in self._before]
 
+    def find_running(self) -> list[psutil.Process]:
+        """Without those that have ended and are not waited for yet."""
+        return [child for child in self.find() if _is_running(child)]
+
     def _list(self) -> list[psutil.Process]:
         return psutil.Process().children(recursive=True)
+
+
+def _is_running(child: psutil.Process) -> bool:
+    try:
+        return child.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def kill(child: psutil.Process) -> None:
+    """Once or again."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        child.kill()
 
 
 @contextlib.asynccontextmanager
@@ -105,7 +122,7 @@ async def test_cancelling_at_any_moment_ends_the_child(spawner: Spawner) -> None
     # A fork that was asked for may still be on its way; the next one comes behind it.
     await drain(MemorySource(corpus.build_wav(1)), spawner)
 
-    assert not [child for child in children.find() if child.status() != psutil.STATUS_ZOMBIE]
+    assert not children.find_running()
 
 
 class HangingSource(MemorySource):
@@ -149,8 +166,7 @@ async def test_a_killed_child_is_a_retryable_loss(spawner: Spawner) -> None:
         async with open_wav(MemorySource(LONG_WAV), spawner) as decoder:
             async for _ in decoder:
                 for child in children.find():
-                    with contextlib.suppress(psutil.NoSuchProcess):  # killed in the turn before
-                        child.kill()
+                    kill(child)
 
     assert caught.value.retryable
 
@@ -178,7 +194,7 @@ async def test_a_template_that_dies_is_started_again() -> None:
     async with spawning.open_template() as template:
         await drain(MemorySource(corpus.build_wav(1)), template)
         (dead,) = children.find()
-        dead.kill()
+        kill(dead)
         await drain(MemorySource(corpus.build_wav(1)), template)
 
     assert not children.find()
@@ -187,12 +203,11 @@ async def test_a_template_that_dies_is_started_again() -> None:
 async def test_the_death_of_a_template_is_a_retryable_loss_of_its_children() -> None:
     children = Children()
     async with spawning.open_template() as template:
+        (forker,) = children.find()
         with pytest.raises(DecoderLost) as caught:
             async with open_wav(MemorySource(LONG_WAV), template) as decoder:
                 async for _ in decoder:
-                    for child in children.find():
-                        if child.ppid() == psutil.Process().pid:
-                            child.kill()
+                    kill(forker)
 
     assert caught.value.retryable
     assert not children.find()
