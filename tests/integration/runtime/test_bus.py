@@ -140,6 +140,33 @@ async def test_a_job_given_back_comes_again_with_a_higher_count(bus: Bus) -> Non
     await second.ack()
 
 
+async def test_a_job_on_its_way_to_a_process_that_closes_goes_to_another_at_once(
+    bus: Bus, open_bus: OpenBus, nats: nats_server.NatsServer
+) -> None:
+    """As when a worker drains: the server still has its request, and sends it what comes."""
+    raw = await nats_client.connect(nats.url)
+
+    async def is_asked_for() -> bool:
+        consumer = streams.job_consumer(subjects.Kind.CALL, Priority.STANDARD)
+        info = await raw.jetstream().consumer_info(consumer.stream, consumer.durable)
+        return bool(info.num_waiting)
+
+    for turns in range(0, 120, 2):
+        leaving = await open_bus()
+        poll = asyncio.create_task(leaving.pull_calls(Priority.STANDARD, wait_seconds=5))
+        await waiting.wait_until(is_asked_for, 5, "the request stands", poll_seconds=0.01)
+        published = asyncio.create_task(bus.publish_call(dispatch(new_call_id())))
+        for _ in range(turns):  # a little later each time: from before it is sent to after it came
+            await asyncio.sleep(0)
+        if not poll.cancel():
+            await poll.result()[0].nak()
+        await leaving.close()
+        await published
+        (taken,) = await bus.pull_calls(Priority.STANDARD, wait_seconds=5)
+        await taken.ack()
+    await raw.close()
+
+
 async def test_a_message_outside_the_contract_is_ended_and_others_go_on(
     bus: Bus, nats: nats_server.NatsServer
 ) -> None:

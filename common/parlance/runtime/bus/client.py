@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.js import api
@@ -245,15 +246,22 @@ class Bus:
         if puller is None:
             puller = Puller(self._nc, stream=consumer.stream, consumer=consumer.durable)
             self._pullers[consumer.durable] = puller
-        messages = await self._once(
-            f"pull from {consumer.durable}", lambda: puller.fetch(batch, wait_seconds)
-        )
-        return await parse_deliveries(
-            messages,
-            parse,
-            consumer=consumer.durable,
-            timeout_seconds=self._settings.request_timeout_seconds,
-        )
+        fetched: list[Msg] = []
+
+        async def fetch() -> None:
+            fetched.extend(await puller.fetch(batch, wait_seconds))
+
+        try:
+            await self._once(f"pull from {consumer.durable}", fetch)
+            return await parse_deliveries(
+                fetched,
+                parse,
+                consumer=consumer.durable,
+                timeout_seconds=self._settings.request_timeout_seconds,
+            )
+        except asyncio.CancelledError:
+            puller.put_back(fetched)  # it came just when nobody waited for it any more
+            raise
 
     async def _created(self, stream: str) -> str:
         info = await self._once(f"look at {stream}", lambda: self._js.stream_info(stream))

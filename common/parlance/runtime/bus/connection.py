@@ -8,11 +8,11 @@ from time import monotonic
 from typing import TypeVar
 
 import structlog
-from nats.aio.client import Client, Srv
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import NoStreamResponseError, NotFoundError, ServiceUnavailableError
 from parlance.runtime.bus import declare
+from parlance.runtime.bus.nats_client import NatsClient
 from parlance.runtime.bus.pull import ConsumerGone
 from parlance.runtime.errors import BusUnavailable
 from parlance.runtime.settings import BusSettings
@@ -32,23 +32,13 @@ _MISSING = (NoStreamResponseError, ServiceUnavailableError, NotFoundError, Consu
 T = TypeVar("T")
 
 
-class _Client(Client):
-    """nats-py 2.16 forgets the socket of a handshake that failed and opens the next: against a
-    server that accepts and stays silent, one more with every try, and the loop keeps them all."""
-
-    async def _connect_to_server(self, s: Srv) -> None:
-        if self._transport is not None:
-            self._transport.close()  # type: ignore[no-untyped-call] # theirs
-        await super()._connect_to_server(s)
-
-
 class Connection:
     """One per process. Methods raise BusUnavailable when NATS is away."""
 
     def __init__(self, settings: BusSettings, *, client_name: str) -> None:
         self._settings = settings
         self._client_name = client_name
-        self.nc: Client = _Client()
+        self.nc = NatsClient()
         self.js: JetStreamContext = self.nc.jetstream(timeout=settings.request_timeout_seconds)
         self.created: dict[str, str] = {}
         """Creation time of each stream, as of the last declaration."""

@@ -6,16 +6,18 @@ arrives late simply waits for the next `fetch`.
 """
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
+from parlance.runtime.bus.nats_client import NatsClient
 from parlance.runtime.errors import BusUnavailable
 from prometheus_client import Counter
 from pydantic import ValidationError
@@ -29,6 +31,7 @@ _GRACE_SECONDS = 1.0
 """The server's own end of a request arrives at its deadline; ours comes a little later."""
 _LOOK_SECONDS = 0.5
 """How soon a waiting request notices that the connection it was sent on is gone."""
+_CLOSE_SECONDS = 2.0
 _NO_MESSAGES = ("404", "408")
 
 T = TypeVar("T")
@@ -79,7 +82,7 @@ class Delivery(Generic[T]):
 class Puller:
     """The requests of this process to one consumer."""
 
-    def __init__(self, client: Client, *, stream: str, consumer: str) -> None:
+    def __init__(self, client: NatsClient, *, stream: str, consumer: str) -> None:
         self._client = client
         self._stream = stream
         self._consumer = consumer
@@ -87,6 +90,7 @@ class Puller:
         self._inbox = ""
         self._subscription: Subscription | None = None
         self._queue: asyncio.Queue[Msg] = asyncio.Queue()
+        self._returned: deque[Msg] = deque()
         self._owed = 0
         self._owed_until = 0.0
         self._reconnects = 0
@@ -98,6 +102,8 @@ class Puller:
         With `wait_seconds` 0 only what the server has right now. Raises ConsumerGone.
         """
         async with self._lock:
+            if self._is_reconnected():
+                self._forget()
             ready = self._take_ready(batch)
             if ready:
                 return ready
@@ -107,11 +113,19 @@ class Puller:
                 return []
             return [first, *self._take_ready(batch - 1)]
 
+    def put_back(self, messages: Sequence[Msg]) -> None:
+        """What was fetched for somebody who went away: the next `fetch` gets it first."""
+        self._returned.extendleft(reversed(messages))
+
     async def close(self) -> None:
         """Give back what arrived too late for anyone to take."""
         if self._subscription is not None:
-            await self._subscription.unsubscribe()
-        for message in self._take_ready(self._queue.qsize()):
+            # What is on its way when the server hears of it must not be lost: nobody else would
+            # get it before its ack wait is over.
+            with contextlib.suppress(NatsError, TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self._client.end_interest(self._subscription)
+        for message in self._take_ready(len(self._returned) + self._queue.qsize()):
             await message.nak()
 
     async def discard(self) -> None:
@@ -167,8 +181,19 @@ class Puller:
     def _is_reconnected(self) -> bool:
         return bool(self._client.stats["reconnects"] != self._reconnects)
 
+    def _forget(self) -> None:
+        """What came on the connection before: after a wipe its numbers name other messages, which
+        an ack would take. If nothing was wiped, it comes again after the ack wait."""
+        self._reconnects = self._client.stats["reconnects"]
+        self._owed = 0
+        self._returned.clear()
+        while not self._queue.empty():
+            self._queue.get_nowait()
+
     def _take_ready(self, batch: int) -> list[Msg]:
         taken: list[Msg] = []
+        while len(taken) < batch and self._returned:
+            taken.append(self._returned.popleft())
         while len(taken) < batch and not self._queue.empty():
             message = self._queue.get_nowait()
             if _status_of(message) is None:

@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
+from parlance.runtime.bus.nats_client import NatsClient
 from parlance.runtime.bus.pull import ConsumerGone, Puller
 from parlance.runtime.errors import BusReset
 
@@ -26,7 +26,7 @@ _INACTIVE_SECONDS = 60.0
 
 
 async def tail(
-    client: Client,
+    client: NatsClient,
     js: JetStreamContext,
     *,
     stream: str,
