@@ -69,7 +69,7 @@ def test_a_short_clear_answer_is_believed() -> None:
 
 
 def test_more_tokens_than_anyone_can_speak_are_a_fault() -> None:
-    assert guards.find_fault(build_evidence(tokens=60)) is Fault.TOO_MANY_TOKENS
+    assert guards.find_fault(build_evidence(tokens=100)) is Fault.TOO_MANY_TOKENS
 
 
 def test_a_run_of_tokens_said_again_and_again_is_a_loop() -> None:

@@ -37,6 +37,16 @@ def test_text_that_was_cut_off_ends_with_the_window() -> None:
     assert parse([t(0), 1, 2, t(2), t(2), 3]) == [("Hello there.", 0.0, 2.0), ("Bye", 2.0, 10.0)]
 
 
+def test_a_sentence_that_was_cut_off_is_found() -> None:
+    def find(tokens: Sequence[int]) -> float | None:
+        return segments.find_unfinished(tokens, timestamp_begin=BEGIN, duration_seconds=10.0)
+
+    assert find([t(0), 1, 2, t(2), t(2.5), 3]) == 2.5
+    assert find([t(0), 1, 2, t(2)]) is None
+    assert find([t(0), 1, 2]) is None  # nothing before it: to ask again would give the same
+    assert find([]) is None
+
+
 def test_times_never_leave_the_window() -> None:
     assert parse([t(0), 1, t(14.8)], duration_seconds=9.5) == [("Hello", 0.0, 9.5)]
 

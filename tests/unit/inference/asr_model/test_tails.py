@@ -1,5 +1,7 @@
 """Speech that Whisper left at the end of a window."""
 
+from dataclasses import replace
+
 import numpy as np
 from asr import tails
 from asr.engine import Guard, Segment, Transcript, Window
@@ -62,3 +64,16 @@ def test_a_rest_without_speech_changes_nothing() -> None:
     first = build_transcript(("Hello.", 0.0, 7.0))
 
     assert tails.append_tail(first, build_transcript(), 7.0) is first
+
+
+def test_a_sentence_that_was_cut_off_is_heard_again_from_its_start() -> None:
+    first = replace(
+        build_transcript(("Hello.", 0.0, 4.0), ("I would li", 4.5, 10.0)), unfinished_from=4.5
+    )
+    assert tails.find_tail(Window(LOUD, Options()), first) == 4.5
+
+    whole = tails.append_tail(first, build_transcript(("I would like a card.", 0.0, 5.0)), 4.5)
+
+    assert whole.text == "Hello. I would like a card."
+    assert whole.unfinished_from is None
+    assert whole.guard_reason == "stopped_early"

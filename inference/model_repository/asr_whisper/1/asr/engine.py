@@ -77,6 +77,9 @@ class Transcript:
     """The first fault found (`guards.Fault`), also where a later attempt was fine."""
     batch: int = 1
     """How many windows were decoded together with this one."""
+    unfinished_from: float | None = None
+    """Where the sentence starts that the token limit cut off, in seconds; None where none was, or
+    nothing stands before it."""
     dropped_text: str = field(default="", repr=False)
     """What the model said where the guards dropped it; kept so that decisions can be audited."""
 

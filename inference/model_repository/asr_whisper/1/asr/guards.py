@@ -18,7 +18,9 @@ LOOPING_COMPRESSION_RATIO = 4.0  # telephone menus read aloud reach 2.6, loops s
 MIN_AVG_LOGPROB = -1.0  # OpenAI's value
 MAX_NO_SPEECH_PROB = 0.6  # OpenAI's value; needs a second sign, as noise before speech raises it
 DOUBTFUL_NO_SPEECH_PROB = 0.3  # enough where every attempt was unsure of its text
-MAX_TOKENS_PER_SECOND = 8.0  # fast English speech is 5 to 6 text tokens per second
+# Fast English speech is 5 to 6 text tokens per second; scripts that Whisper's vocabulary spells in
+# pieces take twice as many. Loops are found by their turns, long before.
+MAX_TOKENS_PER_SECOND = 15.0
 SPARE_TOKENS = 8  # a very short window may hold a few tokens more than its length allows
 SPARSE_TOKENS_PER_SECOND = 0.5  # slow speech is 2
 SPARSE_TOKENS = 4

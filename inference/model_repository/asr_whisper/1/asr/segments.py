@@ -38,6 +38,15 @@ def parse_segments(
     return tuple(segments)
 
 
+def find_unfinished(
+    tokens: Sequence[int], *, timestamp_begin: int, duration_seconds: float
+) -> float | None:
+    """Where the text behind the last timestamp starts; None when there is none, or none before."""
+    spans = _split_spans(tokens, timestamp_begin, duration_seconds)
+    is_open = bool(tokens) and tokens[-1] < timestamp_begin
+    return spans[-1].start_seconds if is_open and len(spans) > 1 else None
+
+
 def _split_spans(tokens: Sequence[int], timestamp_begin: int, duration: float) -> list[_Span]:
     spans: list[_Span] = []
     start, text = 0.0, list[int]()

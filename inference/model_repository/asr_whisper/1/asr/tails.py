@@ -1,8 +1,9 @@
 """Speech that Whisper left untouched at the end of a window. Pure.
 
-With timestamps Whisper may stop early and expect to be asked again from its last timestamp. Read
-as it is, such a window loses up to a third of its words. So the rest is decoded as a window of its
-own and put behind.
+With timestamps Whisper may stop early and expect to be asked again from its last timestamp; very
+fast speech may reach the limit of one text in the middle of a sentence. Read as it is, such a
+window loses up to a third of its words. So the rest is decoded as a window of its own and put
+behind, in the place of a sentence that was cut off.
 """
 
 from dataclasses import replace
@@ -21,7 +22,9 @@ def find_tail(window: Window, transcript: Transcript) -> float | None:
     """Where the rest starts, in seconds; None when there is none worth decoding."""
     if not window.options.timestamps or not transcript.segments:
         return None
-    start_seconds = transcript.segments[-1].end_seconds
+    start_seconds = transcript.unfinished_from
+    if start_seconds is None:
+        start_seconds = transcript.segments[-1].end_seconds
     tail = cut_tail(window, start_seconds).pcm
     if len(tail) < MIN_TAIL_SECONDS * SAMPLE_RATE_HZ:
         return None
@@ -38,9 +41,13 @@ def append_tail(transcript: Transcript, tail: Transcript, start_seconds: float) 
     """Both texts as one; nothing changes where the tail turned out to be no speech."""
     if not tail.segments:
         return transcript
+    finished = transcript.segments
+    if transcript.unfinished_from is not None and finished[-1].start_seconds >= start_seconds:
+        finished = finished[:-1]
     return replace(
         transcript,
-        segments=(*transcript.segments, *(_shift(s, start_seconds) for s in tail.segments)),
+        segments=(*finished, *(_shift(s, start_seconds) for s in tail.segments)),
+        unfinished_from=None,
         guard=Guard.RETRIED,
         guard_reason=transcript.guard_reason or REASON,
     )

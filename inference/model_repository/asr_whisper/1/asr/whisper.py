@@ -140,18 +140,19 @@ class WhisperEngine:
         tasks = [task for _, task in live]
         encoded = self._encode(tasks)
         prompts, languages = self._choose_languages(tasks, encoded)
+        limit = _max_new_tokens(tasks)
         outputs = self._model.generate(
             encoded,
             prompts,
             beam_size=tasks[0].key.beam,
-            max_length=len(prompts[0]) + _max_new_tokens(tasks),
+            max_length=_plan_max_length(limit, prompt_tokens=len(prompts[0])),
             return_scores=True,
             return_no_speech_prob=True,
             sampling_topk=0 if strategy.temperature else 1,
             sampling_temperature=strategy.temperature or 1.0,
         )
         attempts = [
-            self._judge(task, output, language, strategy, len(live))
+            self._judge(task, output, language, strategy, limit, len(live))
             for task, output, language in zip(tasks, outputs, languages, strict=True)
         ]
         if tasks[0].key.words:
@@ -186,16 +187,29 @@ class WhisperEngine:
         return prompts, languages
 
     def _judge(
-        self, task: _Task, output: Any, language: _Language, strategy: Strategy, batch: int
+        self,
+        task: _Task,
+        output: Any,
+        language: _Language,
+        strategy: Strategy,
+        limit: int,
+        batch: int,
     ) -> guards.Attempt:
         tokens = output.sequences_ids[0]
+        begin, duration = self._vocabulary.timestamp_begin, task.duration_seconds
+        unfinished = None
+        if len(tokens) >= limit and task.key.timestamps:
+            unfinished = segments.find_unfinished(
+                tokens, timestamp_begin=begin, duration_seconds=duration
+            )
         transcript = Transcript(
             segments=segments.parse_segments(
                 tokens,
-                timestamp_begin=self._vocabulary.timestamp_begin,
-                duration_seconds=task.duration_seconds,
+                timestamp_begin=begin,
+                duration_seconds=duration,
                 decode=self._vocabulary.decode,
             ),
+            unfinished_from=unfinished,
             # CTranslate2 divides by the length without the end token, Whisper counts it.
             avg_logprob=output.scores[0] * len(tokens) / (len(tokens) + 1),
             no_speech_prob=output.no_speech_prob,
@@ -255,6 +269,12 @@ def _max_new_tokens(tasks: Sequence[_Task]) -> int:
     seconds = max(task.duration_seconds for task in tasks)
     timestamps = 2 + 2 * int(seconds) if tasks[0].key.timestamps else 0
     return min(MAX_NEW_TOKENS, guards.max_text_tokens(seconds) + timestamps + 1)
+
+
+def _plan_max_length(new_tokens: int, *, prompt_tokens: int) -> int:
+    """What lets CTranslate2 write `new_tokens`: it stops at half of its `max_length`, or where
+    prompt and text together reach it, whichever is less."""
+    return max(2 * new_tokens, prompt_tokens + new_tokens)
 
 
 def _hash_file(path: Path) -> str:
