@@ -2,13 +2,14 @@
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 import pydantic
 from parlance.media import host, wire
 from parlance.media.bytesource import ByteSource
-from parlance.media.errors import EmptyFile, UndecodableAudio, build_error
+from parlance.media.errors import AudioTooLong, EmptyFile, UndecodableAudio, build_error
 from parlance.media.limits import MediaLimits
 from parlance.media.sniff import Container
 from parlance.media.spawning import Spawner
@@ -57,20 +58,35 @@ class PcmBlock:
 class Decoder:
     """An open decode: iterate once over the blocks, then read `summary`."""
 
-    def __init__(self, child: host.Child, stream: StreamInfo, stall_timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        child: host.Child,
+        stream: StreamInfo,
+        limits: MediaLimits,
+        stall_timeout_seconds: float,
+    ) -> None:
         self._child = child
+        self._limits = limits
         self._stall_timeout_seconds = stall_timeout_seconds
         self.stream = stream
         self.summary: DecodeSummary | None = None
 
     async def __aiter__(self) -> AsyncIterator[PcmBlock]:
-        """Raises `MediaError` at the place where the file stops being usable."""
+        """Raises `MediaError` at the place where the file stops being usable.
+
+        The child keeps the limits itself; they are kept here once more, as a file that has taken
+        it over would not.
+        """
         frame_bytes = wire.BYTES_PER_SAMPLE * self.stream.channels
+        bytes_left = math.ceil(self._limits.max_seconds + 1) * wire.SAMPLE_RATE_HZ * frame_bytes
         while self.summary is None:
             frame = await self._child.receive(self._stall_timeout_seconds)
             if frame.kind == wire.PCM:
-                if len(frame.payload) % frame_bytes:
+                if not frame.payload or len(frame.payload) % frame_bytes:
                     raise UndecodableAudio("The decoder's answer is not understood")
+                bytes_left -= len(frame.payload)
+                if bytes_left < 0:
+                    raise AudioTooLong
                 yield PcmBlock(frame.payload, self.stream.channels)
             else:
                 self.summary = _parse(DecodeSummary, frame)
@@ -94,7 +110,9 @@ async def open_decoder(
     limits = limits or MediaLimits()
     async with host.open_child("decode", source, container, limits, spawner) as child:
         stream = _parse(StreamInfo, await child.receive(stall_timeout_seconds))
-        yield Decoder(child, stream, stall_timeout_seconds)
+        if stream.channels > limits.max_channels:
+            raise UndecodableAudio("The decoder's answer is not understood")
+        yield Decoder(child, stream, limits, stall_timeout_seconds)
 
 
 def _parse(model: type[_ModelT], frame: host.Frame) -> _ModelT:

@@ -11,13 +11,14 @@
         ├── DecoderTimedOut    the child got no further within the wall clock it was given
         └── DecoderLost        the child died: killed by its limits, or by the machine (retryable)
 
-Errors of the byte source (the object store's own) pass through unchanged: they say nothing about
-the file.
+Errors of the byte source (the object store's own) pass through unchanged, and one that hangs ends
+in SourceTimedOut, a `runtime.errors.Retryable`: they say nothing about the file.
 """
 
 import signal
 
 from parlance.contracts.problems import Problem
+from parlance.runtime.errors import Retryable
 
 
 class MediaError(Exception):
@@ -62,6 +63,14 @@ class UndecodableAudio(MediaError):
 class DecoderTimedOut(UndecodableAudio):
     def __init__(self, timeout_seconds: float) -> None:
         super().__init__(f"The decoder got no further within {timeout_seconds:g} s")
+        self.timeout_seconds = timeout_seconds
+
+
+class SourceTimedOut(Retryable):
+    """The child waits for bytes, and the source does not give them."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        super().__init__(f"the audio could not be read within {timeout_seconds:g} s")
         self.timeout_seconds = timeout_seconds
 
 

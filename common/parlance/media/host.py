@@ -13,7 +13,7 @@ from typing import Any
 
 from parlance.media import wire
 from parlance.media.bytesource import ByteSource
-from parlance.media.errors import DecoderLost, DecoderTimedOut, UndecodableAudio
+from parlance.media.errors import DecoderLost, DecoderTimedOut, SourceTimedOut, UndecodableAudio
 from parlance.media.limits import MediaLimits
 from parlance.media.sniff import Container
 from parlance.media.spawning import FreshSpawner, JobProcess, Spawner
@@ -44,28 +44,42 @@ class Child:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         source: ByteSource,
+        *,
+        max_read_bytes: int,
     ) -> None:
         self._process = process
         self._reader = reader
         self._writer = writer
         self._source = source
         self._requests: asyncio.Queue[tuple[int, int]] = asyncio.Queue(_MAX_REQUESTS_WAITING)
+        self._max_read_bytes = max_read_bytes
+        self._asked_bytes = 0
+        self._is_reading = False
+        self._read_at = 0.0
+        """When the source last gave the child what it asked for, in the loop's time."""
         self._server = asyncio.create_task(self._serve(), name="media-reads")
 
     async def receive(self, timeout_seconds: float) -> Frame:
-        """The next frame. Raises DecoderTimedOut, DecoderLost, or what the byte source raised."""
+        """The next frame, `timeout_seconds` after the child last got what it needs at the latest.
+
+        Raises DecoderTimedOut, DecoderLost, SourceTimedOut, or what the byte source raised.
+        """
+        now = asyncio.get_running_loop().time
+        asked_at = now()
         receiver = asyncio.create_task(self._receive_frame(), name="media-frames")
         try:
-            done, _ = await asyncio.wait(
-                (receiver, self._server),
-                timeout=timeout_seconds,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if receiver in done:
-                return receiver.result()
-            if self._server in done:
-                self._server.result()  # it only ends with an error: the source's
-            raise DecoderTimedOut(timeout_seconds)
+            while (left := max(asked_at, self._read_at) + timeout_seconds - now()) > 0:
+                done, _ = await asyncio.wait(
+                    (receiver, self._server),
+                    timeout=left,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if receiver in done:
+                    return receiver.result()
+                if self._server in done:
+                    self._server.result()  # it only ends with an error: the source's
+            # Whose fault is it? A slow store says nothing about the file.
+            raise (SourceTimedOut if self._is_reading else DecoderTimedOut)(timeout_seconds)
         finally:
             receiver.cancel()
 
@@ -88,8 +102,13 @@ class Child:
 
     def _parse_request(self, payload: bytes) -> tuple[int, int]:
         offset, length = wire.RANGE.unpack(payload)
-        if length > wire.READ_BLOCK_BYTES or offset + length > self._source.size_bytes:
+        is_in_file = offset + length <= self._source.size_bytes
+        if not 0 < length <= wire.READ_BLOCK_BYTES or not is_in_file:
             raise UndecodableAudio("The decoder asked for what is not in the file")
+        # The child keeps the same count, and cannot be trusted to.
+        self._asked_bytes += length
+        if self._asked_bytes > self._max_read_bytes:
+            raise UndecodableAudio("The decoder asked for the same bytes again and again")
         return offset, length
 
     async def _serve(self) -> None:
@@ -97,7 +116,10 @@ class Child:
         PCM must still get the bytes it asked for ahead."""
         while True:
             offset, length = await self._requests.get()
+            self._is_reading = True
             data = await self._source.read(offset, length)
+            self._is_reading = False
+            self._read_at = asyncio.get_running_loop().time()
             if len(data) != length:
                 raise EOFError(f"The source gave {len(data)} of {length} bytes at {offset}")
             self._writer.write(wire.LENGTH.pack(length))
@@ -136,11 +158,16 @@ async def open_child(
         raise
     job = json.dumps(_build_job(mode, source, container, limits)).encode()
     writer.write(wire.LENGTH.pack(len(job)) + job)
-    child = Child(process, reader, writer, source)
+    max_read_bytes = _plan_read_bytes(source, limits)
+    child = Child(process, reader, writer, source, max_read_bytes=max_read_bytes)
     try:
         yield child
     finally:
         await asyncio.shield(child.stop())
+
+
+def _plan_read_bytes(source: ByteSource, limits: MediaLimits) -> int:
+    return int(source.size_bytes * limits.max_read_factor) + (64 << 20)
 
 
 def _build_job(
@@ -150,6 +177,6 @@ def _build_job(
         "mode": mode,
         "demuxer": container.demuxer,
         "size_bytes": source.size_bytes,
-        "max_read_bytes": int(source.size_bytes * limits.max_read_factor) + (64 << 20),
+        "max_read_bytes": _plan_read_bytes(source, limits),
         "limits": dataclasses.asdict(limits),
     }

@@ -4,6 +4,7 @@
     ├── Retryable(delay_seconds)      try again later; the world may have changed
     │   ├── BusUnavailable
     │   ├── StoreUnavailable
+    │   │   └── StoreRefused        our rights do not reach the object
     │   └── KubeUnavailable
     └── Permanent                     trying again gives the same answer
         ├── ObjectNotFound(key)
@@ -46,6 +47,18 @@ class StoreUnavailable(Retryable):
     def __init__(self, what: str, *, delay_seconds: float = 1.0) -> None:
         super().__init__(f"the object store did not answer: {what}", delay_seconds=delay_seconds)
         self.what = what
+
+
+class StoreRefused(StoreUnavailable):
+    """The object store knows us not, or not for this object. It ends when an administrator mends
+    it, so it is tried again, but seldom. S3 says the same of an object that is not there to whoever
+    may not list."""
+
+    def __init__(self, what: str, *, delay_seconds: float = 60.0) -> None:
+        super().__init__(what, delay_seconds=delay_seconds)
+
+    def __str__(self) -> str:
+        return f"the object store refuses access: {self.what}"
 
 
 class KubeUnavailable(Retryable):

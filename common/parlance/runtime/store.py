@@ -23,11 +23,13 @@ from obstore.exceptions import (
     InvalidPathError,
     NotFoundError,
     NotSupportedError,
+    PermissionDeniedError,
+    UnauthenticatedError,
 )
 from obstore.store import GCSStore, LocalStore, S3Store
 from parlance.contracts import objects
 from parlance.runtime import local_files
-from parlance.runtime.errors import InvalidKey, ObjectNotFound, StoreUnavailable
+from parlance.runtime.errors import InvalidKey, ObjectNotFound, StoreRefused, StoreUnavailable
 from parlance.runtime.settings import StoreSettings
 from prometheus_client import Counter, Histogram
 
@@ -229,6 +231,8 @@ class Store:
             raise ObjectNotFound(key) from exc
         except (InvalidPathError, ValueError) as exc:
             raise InvalidKey(key) from exc
+        except (PermissionDeniedError, UnauthenticatedError, PermissionError) as exc:
+            raise StoreRefused(key) from exc
         except (BaseError, OSError) as exc:
             raise StoreUnavailable(type(exc).__name__) from exc
 

@@ -9,7 +9,7 @@ import pytest
 from parlance.media import decode, probe, spawning
 from parlance.media.bytesource import ByteSource, MemorySource
 from parlance.media.decode import Decoder
-from parlance.media.errors import DecoderLost, DecoderTimedOut
+from parlance.media.errors import DecoderLost, SourceTimedOut
 from parlance.media.sniff import Container
 from parlance.media.spawning import FreshSpawner, Spawner, Template
 
@@ -134,6 +134,23 @@ class HangingSource(MemorySource):
         return await super().read(offset, length)
 
 
+class SlowSource(MemorySource):
+    """A store that takes its time, but always answers."""
+
+    async def read(self, offset: int, length: int) -> bytes:
+        await asyncio.sleep(0.8)
+        return await super().read(offset, length)
+
+
+async def test_time_that_the_source_takes_is_not_the_childs(template: Template) -> None:
+    """Two reads before the first sound: the sound lies behind 3 MiB that nobody needs."""
+    wav = corpus.build_wav(1)
+    chunk = b"JUNK" + (3 << 20).to_bytes(4, "little") + bytes(3 << 20)
+    source = SlowSource(wav[:12] + chunk + wav[12:])
+
+    await drain(source, template, stall_timeout_seconds=1.4)
+
+
 class FailingSource(MemorySource):
     async def read(self, offset: int, length: int) -> bytes:
         if offset > 0:
@@ -141,10 +158,10 @@ class FailingSource(MemorySource):
         return await super().read(offset, length)
 
 
-async def test_a_source_that_hangs_is_given_up(spawner: Spawner) -> None:
+async def test_a_source_that_hangs_is_given_up_and_blamed(spawner: Spawner) -> None:
     children = Children()
 
-    with pytest.raises(DecoderTimedOut):
+    with pytest.raises(SourceTimedOut):
         await drain(HangingSource(LONG_WAV), spawner, stall_timeout_seconds=1.0)
 
     assert not children.find()

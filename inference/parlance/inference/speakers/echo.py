@@ -16,6 +16,8 @@ _MIN_WORDS = 3
 _MIN_LEVEL_GAP_DB = 6.0
 _MIN_SHARED_TIME = 0.6
 _MIN_SHARED_WORDS = 0.8
+_Times = tuple[float, float]
+"""Start and end in the call, seconds."""
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
@@ -73,13 +75,32 @@ def _repeats(faint: Segment, loud: Segment) -> bool:
 
 def _cut(track: Speech, cuts: Iterable[tuple[int, float, float]]) -> Speech:
     """The track without the cut times of its channel."""
-    spans = track.spans
-    for channel, start, end in sorted(cuts):
-        if channel == track.channel:
-            spans = tuple(piece for span in spans for piece in _subtract(span, start, end))
-    return track.model_copy(update={"spans": spans})
+    own = _merge((start, end) for channel, start, end in cuts if channel == track.channel)
+    return track.model_copy(update={"spans": tuple(_subtract(track.spans, own))})
 
 
-def _subtract(span: tuple[float, float], start: float, end: float) -> list[tuple[float, float]]:
-    pieces = [(span[0], min(span[1], start)), (max(span[0], end), span[1])]
-    return [piece for piece in pieces if piece[1] > piece[0]]
+def _merge(times: Iterable[_Times]) -> list[_Times]:
+    """In order, without overlaps."""
+    merged: list[_Times] = []
+    for start, end in sorted(times):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _subtract(spans: Iterable[_Times], cuts: Sequence[_Times]) -> Iterator[_Times]:
+    """What is left of the spans, in one sweep over both; the cuts do not overlap."""
+    first = 0
+    for start, end in sorted(spans):
+        while first < len(cuts) and cuts[first][1] <= start:
+            first += 1
+        at = first
+        while at < len(cuts) and cuts[at][0] < end:
+            if cuts[at][0] > start:
+                yield start, cuts[at][0]
+            start = max(start, cuts[at][1])
+            at += 1
+        if start < end:
+            yield start, end

@@ -6,6 +6,7 @@
 Raises what its parts raise; `worker.endings` says what follows from that.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -114,7 +115,8 @@ class CallWork:
                 await audio.source.verify(dispatch.sha256)
             self._note_asr(stream, tally)
             with self._timed("merge"):
-                return self._build_transcript(stream, tally)
+                # A long call takes seconds, which other calls' leases must not wait for.
+                return await asyncio.to_thread(self._build_transcript, stream, tally)
 
     async def _announce(self, media: MediaInfo, object_key: str | None) -> None:
         await self.reporter.announce(

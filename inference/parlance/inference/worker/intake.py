@@ -18,6 +18,8 @@ from parlance.media.sniff import Container
 from parlance.runtime.store import Store
 
 _TAIL_READ_BYTES = 1 << 20
+_FETCH_TRIES = 3
+"""However long each took: a large file may break off long after our patience is over."""
 
 
 class Fetcher(Protocol):
@@ -49,7 +51,7 @@ async def open_audio(
     """
     key = dispatch.object_key or known_key
     if key is None:
-        key = await patience.persist("uri", lambda: fetcher.fetch(dispatch))
+        key = await patience.persist("uri", lambda: fetcher.fetch(dispatch), min_tries=_FETCH_TRIES)
     size_bytes = (await patience.persist("store", lambda: store.head(key))).size_bytes
     if size_bytes == 0:
         raise EmptyFile

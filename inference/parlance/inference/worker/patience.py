@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 from parlance.inference.worker import metrics
 from parlance.runtime.clock import Clock
-from parlance.runtime.errors import Retryable
+from parlance.runtime.errors import Retryable, StoreRefused
 
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
@@ -31,17 +31,24 @@ class Patience:
         self._deadline_seconds = deadline_seconds
         self._sleep = sleep
 
-    async def persist(self, what: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        """Result of `attempt`. Raises what it raised last when the deadline is over, and at once
-        what is not Retryable."""
+    async def persist(
+        self, what: str, attempt: Callable[[], Awaitable[_T]], *, min_tries: int = 1
+    ) -> _T:
+        """Result of `attempt`. Raises what it raised last when the deadline is over and `min_tries`
+        were made, and at once what is not Retryable or what the store refuses."""
         give_up_at = self._clock.monotonic() + self._deadline_seconds
         pause_seconds = _FIRST_PAUSE_SECONDS
+        tries = 0
         while True:
+            tries += 1
             try:
                 return await attempt()
+            except StoreRefused:
+                raise  # an administrator mends that, not a moment
             except Retryable as exc:
                 metrics.RETRIES.labels(what).inc()
-                if self._clock.monotonic() + pause_seconds > give_up_at:
+                is_late = self._clock.monotonic() + pause_seconds > give_up_at
+                if is_late and tries >= min_tries:
                     raise
                 _log.info("waiting", what=what, error=str(exc), seconds=round(pause_seconds, 2))
             await self._sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter

@@ -64,7 +64,11 @@ class Reporter:
         call_id = self._lease.dispatch.call_id
         id_ = subjects.format_window_id(call_id, ready.model_hash, ready.window)
         await self.publish(ready, id_=id_)
-        self._processed_seconds = ready.processed_seconds
+        self.note_window(ready)
+
+    def note_window(self, ready: SegmentsReady) -> None:
+        """A window is done, by us or by an earlier run: signs of life tell how far the call is."""
+        self._processed_seconds = max(self._processed_seconds, ready.processed_seconds)
 
     async def publish(self, data: EventData, *, id_: str | None = None, detail: str = "") -> None:
         """Raises BusUnavailable when the bus stays away longer than the worker waits."""

@@ -8,6 +8,7 @@ from parlance.contracts.calls import Segment
 from parlance.contracts.tensors import SAMPLE_RATE_HZ, AsrSegment, AsrWindow
 from parlance.inference.audio.packer import Window
 from parlance.inference.speakers.channels import ChannelSpeaker
+from parlance.inference.worker import splitting
 
 _SILENCE_POWER = 1e-10
 """-100 dB: below the last bit of a sample."""
@@ -24,7 +25,7 @@ def build_segments(
     """Segments in call time, inside the window, none empty. A dropped window has none."""
     return tuple(
         _build_segment(window, heard, number, speaker, answer.avg_logprob)
-        for number, heard in enumerate(_select_spoken(answer))
+        for number, heard in enumerate(_select_spoken(window, answer))
     )
 
 
@@ -32,14 +33,15 @@ def measure_levels(window: Window, answer: AsrWindow) -> tuple[float, ...]:
     """Loudness of the same segments: RMS in dB relative to full scale."""
     return tuple(
         _measure_level(window, heard.start_seconds, heard.end_seconds)
-        for heard in _select_spoken(answer)
+        for heard in _select_spoken(window, answer)
     )
 
 
-def _select_spoken(answer: AsrWindow) -> list[AsrSegment]:
+def _select_spoken(window: Window, answer: AsrWindow) -> list[AsrSegment]:
     if answer.guard == "dropped":
         return []
-    return [heard for heard in answer.segments if heard.text.strip()]
+    spoken = (heard for heard in answer.segments if heard.text.strip())
+    return [part for heard in spoken for part in splitting.split_at_silences(heard, window)]
 
 
 def _measure_level(window: Window, start_seconds: float, end_seconds: float) -> float:

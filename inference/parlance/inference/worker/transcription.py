@@ -184,6 +184,7 @@ class Transcription:
     def _reuse(self, ready: SegmentsReady) -> None:
         metrics.REUSED_WINDOWS.inc()
         self.tally.reused_windows += 1
+        self._reporter.note_window(ready)
         self._count(ready)
 
     def _count(self, ready: SegmentsReady) -> None:

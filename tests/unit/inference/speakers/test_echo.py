@@ -1,6 +1,10 @@
 """Echo between channels."""
 
+from collections.abc import Iterable
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from parlance.contracts.calls import Segment, Speech
 from parlance.inference.speakers import echo
 
@@ -57,3 +61,38 @@ def test_without_echoes_nothing_changes() -> None:
     speech = (Speech(channel=0, spans=((10, 14),)),)
 
     assert echo.drop_echoes([LOUD], speech, LEVELS) == ((LOUD,), speech)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=12),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=12),
+)
+def test_what_is_left_of_voice_is_exactly_what_no_echo_covers(
+    voice: list[tuple[int, int]], echoes: list[tuple[int, int]]
+) -> None:
+    """Compared second by second; voice of one channel does not overlap itself."""
+    spans: list[tuple[float, float]] = []
+    for start, length in sorted(voice):
+        begin = max(start, spans[-1][1] if spans else 0)
+        if length:
+            spans.append((begin, begin + length))
+    words = "i would like to check my balance"
+    pairs = [
+        (
+            segment(words, start, start + length, channel=0, id_=f"loud-{number}"),
+            segment(words, start, start + length, channel=1, id_=f"faint-{number}"),
+        )
+        for number, (start, length) in enumerate(echoes)
+    ]
+    levels = {one.id: -20.0 if one.channel == 0 else -40.0 for pair in pairs for one in pair}
+
+    _, (track,) = echo.drop_echoes(
+        [one for pair in pairs for one in pair], [Speech(channel=1, spans=tuple(spans))], levels
+    )
+
+    def seconds(parts: Iterable[tuple[float, float]]) -> set[int]:
+        return {second for start, end in parts for second in range(int(start), int(end))}
+
+    covered = {second for start, length in echoes for second in range(start, start + length)}
+    assert seconds(track.spans) == seconds(spans) - covered
+    assert all(start < end for start, end in track.spans)

@@ -1,7 +1,7 @@
 import pytest
 from parlance.inference.worker.patience import Patience
 from parlance.runtime.clock import ManualClock
-from parlance.runtime.errors import ObjectNotFound, StoreUnavailable
+from parlance.runtime.errors import ObjectNotFound, StoreRefused, StoreUnavailable
 
 
 class _Flaky:
@@ -49,3 +49,33 @@ async def test_what_will_never_work_is_not_asked_twice(patience: Patience) -> No
         await patience.persist("store", flaky)
 
     assert flaky.tries == 1
+
+
+async def test_what_the_store_refuses_is_not_asked_again_and_again(patience: Patience) -> None:
+    flaky = _Flaky([StoreRefused("k")])
+
+    with pytest.raises(StoreRefused):
+        await patience.persist("store", flaky)
+
+    assert flaky.tries == 1
+
+
+async def test_tries_that_took_longer_than_the_deadline_are_still_made() -> None:
+    clock = ManualClock()
+    tries = 0
+
+    async def break_off_late() -> str:
+        nonlocal tries
+        tries += 1
+        clock.advance(60)
+        raise StoreUnavailable("get")
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+
+    with pytest.raises(StoreUnavailable):
+        await Patience(clock, deadline_seconds=10, sleep=sleep).persist(
+            "uri", break_off_late, min_tries=3
+        )
+
+    assert tries == 3
