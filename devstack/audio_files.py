@@ -58,6 +58,35 @@ def read_samples(path: pathlib.Path, rate_hz: int) -> Samples:
     return np.concatenate(parts, axis=1).astype(np.int16, copy=False)
 
 
+def speed_up(samples: npt.NDArray[np.int16], rate_hz: int, factor: float) -> Samples:
+    """One channel, said faster at the same pitch."""
+    graph = av.filter.Graph()
+    source = graph.add(
+        "abuffer",
+        sample_rate=str(rate_hz),
+        sample_fmt="s16",
+        channel_layout="mono",
+        time_base=f"1/{rate_hz}",
+    )
+    sink = graph.add("abuffersink")
+    tempo = graph.add("atempo", str(factor))
+    source.link_to(tempo)
+    tempo.link_to(sink)
+    graph.configure()
+    frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
+    frame.sample_rate = rate_hz
+    source.push(frame)
+    source.push(None)
+    parts = []
+    while True:
+        try:
+            fast = sink.pull()
+            assert isinstance(fast, av.AudioFrame)
+            parts.append(fast.to_ndarray())
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return np.concatenate(parts, axis=1).astype(np.int16, copy=False)
+
+
 def write_wav(path: pathlib.Path, samples: Samples, rate_hz: int) -> None:
     """A plain 16-bit WAV file."""
     with wave.open(str(path), "wb") as file:

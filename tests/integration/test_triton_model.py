@@ -59,6 +59,16 @@ async def test_speech_comes_back_as_its_words_with_times(client: ModelClient, re
         assert result["guard"] in {"ok", "retried"}
 
 
+async def test_fast_speech_is_not_cut_off(client: ModelClient, reading: Pcm) -> None:
+    """290 words a minute without pauses: a window needs more than 100 tokens."""
+    fast = audio_files.speed_up(reading, tensors.SAMPLE_RATE_HZ, 1.8).reshape(-1)
+
+    results = await client.transcribe_all(cut_windows(fast, (0.0, 20.8 / 1.8, 44.3 / 1.8)))
+
+    text = " ".join(result["text"] for result in results)
+    assert word_error_rate(" ".join(testdata.read_two_cities_lines()), text) <= MAX_WER
+
+
 async def test_a_long_window_has_a_segment_per_sentence(client: ModelClient, reading: Pcm) -> None:
     (window,) = cut_windows(reading, (8.5, 37.5))
 

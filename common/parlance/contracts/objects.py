@@ -30,6 +30,11 @@ def format_insights_key(company: CompanySlug, call_id: CallId, sha256: str) -> s
     return f"{format_call_prefix(company, call_id)}insights-{sha256[:16]}.json"
 
 
+def is_of_company(key: str, company: CompanySlug) -> bool:
+    """Whether the object may be read in the company's name."""
+    return key.startswith(f"{company}/")
+
+
 def parse_call_key(key: str) -> tuple[CompanySlug, CallId] | None:
     """Company and call that a key belongs to; None for keys that are not a call's."""
     parts = key.split("/")

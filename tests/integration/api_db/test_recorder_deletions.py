@@ -49,7 +49,7 @@ def stragglers(parts: Parts, clock: ManualClock) -> Stragglers:
 async def add_running(parts: Parts, company: Tenant) -> tables.Call:
     """A call with its job, its objects and an event."""
     call = await support.add_call(
-        parts.database, company, status=CallStatus.PROCESSING, audio_key="x"
+        parts.database, company, status=CallStatus.PROCESSING, audio_key="acme/x"
     )
     call_id = support.call_id_of(call)
     await parts.kube.create_calljob(outbox.build_calljob(call, company.slug))
@@ -146,7 +146,7 @@ async def test_deleting_again_or_a_foreign_call_finds_nothing(
 
 
 async def test_deletion_waits_for_a_relay_that_holds_the_row(parts: Parts, acme: Tenant) -> None:
-    call = await support.add_call(parts.database, acme, audio_key="x")
+    call = await support.add_call(parts.database, acme, audio_key="acme/x")
     async with parts.database.company_session(acme.id) as transaction:
         outbox.add(transaction, call, acme.slug)
     async with parts.database.system_session() as relaying:
@@ -199,7 +199,9 @@ async def test_janitor_removes_objects_without_a_row_only(
 async def test_janitor_removes_jobs_of_deleted_calls(
     parts: Parts, acme: Tenant, janitor: Janitor
 ) -> None:
-    deleted, kept = [await support.add_call(parts.database, acme, audio_key="x") for _ in range(2)]
+    deleted, kept = [
+        await support.add_call(parts.database, acme, audio_key="acme/x") for _ in range(2)
+    ]
     await mark(parts, acme, deleted)
     async with parts.database.system_session() as transaction:
         await transaction.execute(sa.update(tables.Deletion).values(finished_at=sa.func.now()))
@@ -243,7 +245,7 @@ async def test_a_call_whose_job_is_gone_is_dispatched_again(
     parts: Parts, acme: Tenant, stragglers: Stragglers
 ) -> None:
     call = await support.add_call(
-        parts.database, acme, status=CallStatus.PROCESSING, attempt=3, audio_key="x"
+        parts.database, acme, status=CallStatus.PROCESSING, attempt=3, audio_key="acme/x"
     )
     await stragglers.run_pass()
     assert await support.count_rows(parts.database, tables.OutboxRow) == 0  # not quiet yet

@@ -67,7 +67,7 @@ def surroundings(
 
 
 async def commit_call(parts: Parts, company: Tenant, **values: Any) -> tables.Call:
-    call = tables.Call(company_id=company.id, audio_key="x", **values)
+    call = tables.Call(company_id=company.id, audio_key="acme/x", **values)
     async with parts.database.company_session(company.id) as transaction:
         transaction.add(call)
         await transaction.flush()

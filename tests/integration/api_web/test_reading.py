@@ -271,7 +271,20 @@ async def test_a_list_can_be_narrowed(api: Api, client: httpx.AsyncClient, acme:
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=201", "limit=x", "cursor=nonsense", "status=lost", "agent=me"]
+    "query",
+    [
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "cursor=nonsense",
+        "status=lost",
+        "agent=me",
+        "customer=%00",
+        "worker_id=a%00b",
+        "external_id=%00",
+        "created_after=0001-01-01T00:00:00%2B14:00",
+        "updated_since=9999-12-31T23:59:59-14:00",
+    ],
 )
 async def test_a_wrong_parameter_is_named(
     client: httpx.AsyncClient, acme: Account, query: str

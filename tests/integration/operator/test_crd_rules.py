@@ -43,6 +43,8 @@ async def test_defaults_are_filled_in(kube: Kube) -> None:
         ({"audio": {"objectKey": "k", "uri": "https://a/b"}}, "exactly one of objectKey and uri"),
         ({"audio": {"uri": "ftp://a/b"}}, "spec.audio.uri"),
         ({"audio": {"objectKey": ""}}, "spec.audio.objectKey"),
+        ({"audio": {"objectKey": "globex/calls/1/audio.wav"}}, "below the folder of the company"),
+        ({"audio": {"objectKey": "acme-2/a.wav"}}, "below the folder of the company"),
         ({"audio": {"objectKey": "k", "sha256": "xyz"}}, "spec.audio.sha256"),
         ({"company": "Acme Inc"}, "spec.company"),
         ({"company": "a" * 64}, "spec.company"),
@@ -175,7 +177,9 @@ async def test_status_is_written_by_its_own_door_only(kube: Kube) -> None:
 
 async def test_jobs_can_be_selected_by_company_and_phase(cluster: Cluster, kube: Kube) -> None:
     await kube.create_calljob(manifest("one"))
-    await kube.create_calljob(manifest("two", company="globex"))
+    await kube.create_calljob(
+        manifest("two", company="globex", audio={"objectKey": "globex/a.wav"})
+    )
     await kube.patch_calljob_status("two", {"status": {"phase": "Running"}})
 
     assert (

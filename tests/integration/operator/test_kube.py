@@ -21,7 +21,7 @@ from tests.integration.operator.cluster import Cluster
 def manifest(name: str, *, is_terminal: bool = False) -> Manifest:
     return build_manifest(
         name=name,
-        spec=CallJobSpec(company="acme", audio=Audio(object_key="k")),
+        spec=CallJobSpec(company="acme", audio=Audio(object_key="acme/k")),
         labels={TERMINAL_LABEL: "true"} if is_terminal else {},
         annotations={},
         finalizers=(),

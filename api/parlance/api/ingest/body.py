@@ -11,6 +11,12 @@ from parlance.contracts.problems import Problem
 
 IDLE_SECONDS = 60.0
 """Longest silence of a client in the middle of a body; a stalled one holds an upload's place."""
+MIN_BYTES_PER_SECOND = 4096
+"""A client slower than this, on average and after a minute, is as bad as a silent one. 500 MB over
+a line that is only just faster take longer than..."""
+MAX_WAIT_SECONDS = 3000.0
+"""...this much waiting for one client, which stays below the age at which the janitor takes an
+upload for left behind (`orphan_seconds`)."""
 
 
 async def read_body(
@@ -18,6 +24,7 @@ async def read_body(
 ) -> AsyncGenerator[bytes, None]:
     """Chunks as the server hands them over. Raises ClientGone or Refused."""
     chunks = request.stream()
+    received_bytes = 0
     with _Idle(idle_seconds) as idle:
         while True:
             try:
@@ -32,8 +39,22 @@ async def read_body(
                 ) from exc
             except InternalServerException as exc:  # how the framework words a hang-up
                 raise ClientGone from exc
+            received_bytes += len(chunk)
+            if is_too_slow(received_bytes, idle.waited_seconds):
+                raise Refused(
+                    Problem.MALFORMED_REQUEST,
+                    f"{received_bytes} bytes in {idle.waited_seconds:.0f} s are too slow.",
+                    headers={"Connection": "close"},
+                )
             if chunk:
                 yield chunk
+
+
+def is_too_slow(received_bytes: int, waited_seconds: float) -> bool:
+    """By the time that we waited for the client, not by the time that it waited for us."""
+    if waited_seconds > MAX_WAIT_SECONDS:
+        return True
+    return waited_seconds > IDLE_SECONDS and received_bytes < waited_seconds * MIN_BYTES_PER_SECOND
 
 
 class _Idle:
@@ -51,6 +72,8 @@ class _Idle:
         self._waiting: asyncio.Task[Any] | None = None
         self._since = 0.0
         self._has_ended_wait = False
+        self.waited_seconds = 0.0
+        """All waits together."""
 
     def __enter__(self) -> Self:
         return self
@@ -73,6 +96,7 @@ class _Idle:
             raise
         finally:
             self._waiting = None
+            self.waited_seconds += self._loop.time() - self._since
 
     def _look(self) -> None:
         rest_seconds = self._seconds

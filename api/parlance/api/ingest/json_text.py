@@ -1,6 +1,7 @@
 """JSON from clients, read strictly: no repeated names, no NaN, no text Postgres cannot hold."""
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ def parse_json(data: bytes | str) -> Any:
         value = json.loads(data, object_pairs_hook=_build_object, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
         raise Refused(Problem.MALFORMED_REQUEST, "The JSON cannot be parsed.") from exc
-    _check_text(value)
+    _check(value)
     return value
 
 
@@ -42,16 +43,19 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _check_text(value: Any) -> None:
-    """Escapes can make what UTF-8 cannot carry: NUL and lone surrogates."""
+def _check(value: Any) -> None:
+    """Escapes can make what UTF-8 cannot carry, NUL and lone surrogates; 1e999 is infinite."""
     match value:
         case str():
             if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
                 raise Refused(Problem.INVALID_TEXT)
+        case float():
+            if not math.isfinite(value):
+                raise Refused(Problem.MALFORMED_REQUEST, "A number in the JSON is too large.")
         case list():
             for item in value:
-                _check_text(item)
+                _check(item)
         case dict():
             for name, item in value.items():
-                _check_text(name)
-                _check_text(item)
+                _check(name)
+                _check(item)

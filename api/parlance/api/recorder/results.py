@@ -97,6 +97,7 @@ class ResultWriter:
             call = await records.lock_call(session, company_id, envelope)
             if call is not None and not call.status.is_terminal:
                 transitions.queue(call, queued, envelope.timestamp)
+                call.updated_at = self._clock.now()
             is_foreign = call is None and not await deletions.is_deleted(
                 session, company_id, uuid.UUID(envelope.subject)
             )
@@ -168,6 +169,9 @@ class ResultWriter:
                 _count(envelope, "ignored")
                 return
             change(call)
+            # When it changed here, not when it happened: whoever asks for what has changed since
+            # would miss an event that was long on its way.
+            call.updated_at = self._clock.now()
             if call.status.is_terminal:
                 await outbox.withdraw(session, company_id, call.id)
                 self._progress_at.pop(envelope.subject, None)
@@ -190,6 +194,7 @@ class ResultWriter:
             transitions.complete(
                 call, analyzed, found, attempt=envelope.attempt, at=self._clock.now()
             )
+            call.updated_at = self._clock.now()
             await records.replace_result(session, call, found)
             await outbox.withdraw(session, company_id, call.id)
         self._progress_at.pop(envelope.subject, None)

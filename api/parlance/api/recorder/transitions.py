@@ -1,7 +1,8 @@
 """What each event changes in a call's row. Pure: no queries, no clock; called by `results`.
 
 Events may come late, twice, or out of order after trouble, so every transition only moves forward:
-a terminal state stays, times are written once, an older attempt changes nothing.
+a terminal state stays, times are written once, an older attempt changes nothing. `updated_at` is
+left to `results`: it tells when a change was recorded, not when it happened.
 """
 
 from datetime import datetime
@@ -32,7 +33,6 @@ def queue(call: tables.Call, queued: messages.Queued, at: datetime) -> None:
     """Also fills in what only this event tells of a call that came by kubectl."""
     if call.queued_at is None:
         call.queued_at = at
-        call.updated_at = at
     if call.source is tables.CallSource.KUBECTL:
         call.calljob_name = queued.name
         call.audio_key = call.audio_key or queued.object_key
@@ -55,7 +55,6 @@ def start(call: tables.Call, started: messages.Started, attempt: int, at: dateti
     call.audio_key = call.audio_key or started.object_key
     call.model = started.model.model_dump(mode="json")
     call.stages = _mark(call.stages, {Stage.TRANSCRIBE: _RUNNING}, at)
-    call.updated_at = at
 
 
 def finish_transcription(
@@ -71,7 +70,6 @@ def finish_transcription(
         Stage.INSIGHTS: _RUNNING,
     }
     call.stages = _mark(call.stages, states, at)
-    call.updated_at = at
 
 
 def complete(
@@ -127,7 +125,6 @@ def cancel(call: tables.Call, cancelled: messages.Cancelled, attempt: int, at: d
 
 def _end(call: tables.Call, at: datetime) -> None:
     call.completed_at = at
-    call.updated_at = at
 
 
 def _mark(stages: list[tables.Json], states: dict[Stage, str], at: datetime) -> list[tables.Json]:

@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
+from parlance.contracts import objects
 from parlance.contracts.bus.messages import CallDispatch
 from parlance.contracts.problems import Problem
 from parlance.inference.worker.errors import InputRejected
@@ -50,6 +51,11 @@ async def open_audio(
     Raises ObjectNotFound, InputRejected, MediaError and what the store raises.
     """
     key = dispatch.object_key or known_key
+    if key is not None and not objects.is_of_company(key, dispatch.company):
+        # The CRD says so too; here it protects the company whose audio it would be.
+        raise InputRejected(
+            Problem.INPUT_NOT_FOUND, "The object does not belong to the company of the job."
+        )
     if key is None:
         key = await patience.persist("uri", lambda: fetcher.fetch(dispatch), min_tries=_FETCH_TRIES)
     size_bytes = (await patience.persist("store", lambda: store.head(key))).size_bytes

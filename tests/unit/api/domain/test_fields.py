@@ -57,6 +57,8 @@ def test_everything_is_read_from_a_forms_texts() -> None:
         ("priority", "now"),
         ("direction", "sideways"),
         ("recorded_at", "2026-01-02T03:04:05"),
+        ("recorded_at", "0001-01-01T00:00:00+14:00"),
+        ("metadata", {"note": "x" * 17_000}),
         ("metadata", "[]"),
         ("metadata", '{"a": "' + "x" * fields.MAX_METADATA_BYTES + '"}'),
         ("redact_pii", "perhaps"),

@@ -68,3 +68,44 @@ async def test_a_cancellation_from_outside_stays_one() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_client_that_drips_is_refused_after_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Time is the loop's, and goes on by 50 s with every byte."""
+    loop = asyncio.get_running_loop()
+    elapsed_seconds = 0.0
+    real_time = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real_time() + elapsed_seconds)
+
+    class Dripping:
+        async def stream(self) -> AsyncIterator[bytes]:
+            nonlocal elapsed_seconds
+            while True:
+                elapsed_seconds += 50
+                yield b"x"
+
+    received = []
+    with pytest.raises(Refused) as refusal:
+        async for chunk in body.read_body(cast("Request[Any, Any, Any]", Dripping())):
+            received.append(chunk)
+
+    assert received == [b"x"]
+    assert refusal.value.headers == {"Connection": "close"}
+
+
+@pytest.mark.parametrize(
+    ("received_bytes", "waited_seconds", "is_too_slow"),
+    [
+        (0, 59, False),
+        (0, 61, True),
+        (61 * body.MIN_BYTES_PER_SECOND, 61, False),
+        (500_000_000, body.MAX_WAIT_SECONDS, False),
+        (500_000_000, body.MAX_WAIT_SECONDS + 1, True),
+    ],
+)
+def test_only_waiting_for_too_few_bytes_is_too_slow(
+    received_bytes: int, waited_seconds: float, is_too_slow: bool
+) -> None:
+    assert body.is_too_slow(received_bytes, waited_seconds) is is_too_slow

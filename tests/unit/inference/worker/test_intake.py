@@ -43,6 +43,13 @@ async def test_what_is_not_audio_is_refused(objects: Store) -> None:
         await _open(objects, "acme/page")
 
 
+async def test_an_object_of_another_company_is_refused(objects: Store) -> None:
+    await objects.put_bytes("globex/calls/1/audio.wav", b"RIFF")
+
+    with pytest.raises(InputRejected):
+        await _open(objects, "globex/calls/1/audio.wav")
+
+
 def _source(objects: Store, wav_bytes: bytes) -> CheckedSource:
     return CheckedSource(objects, fakes.AUDIO_KEY, len(wav_bytes), fakes.build_patience())
 

@@ -73,8 +73,11 @@ class Answer:
 Render = Callable[[tables.Call], Answer]
 
 
-async def accept(database: Database, draft: Draft, render: Render) -> tuple[tables.Call, Answer]:
-    """Write the call, and its answer for those who ask again.
+async def accept(
+    database: Database, draft: Draft, render: Render, *, on_commit: Callable[[], None]
+) -> tuple[tables.Call, Answer]:
+    """Write the call, and its answer for those who ask again. `on_commit` is called when all is
+    written and the commit follows.
 
     Raises Refused for a duplicate or an unknown user, RowConflict when the same request was
     faster (see `idempotency`), DatabaseUnavailable.
@@ -83,6 +86,7 @@ async def accept(database: Database, draft: Draft, render: Render) -> tuple[tabl
     try:
         async with database.company_session(company_id) as session:
             call, answer = await _write(session, draft, render)
+            on_commit()
     except RowConflict as exc:
         if exc.constraint != _AUDIO_CONSTRAINT:
             raise

@@ -17,7 +17,7 @@ from parlance.contracts.ids import CompanySlug
 from parlance.contracts.problems import Problem
 from parlance.runtime.bus import Bus
 from parlance.runtime.errors import Retryable
-from parlance.runtime.kube import Kube
+from parlance.runtime.kube import Kube, Outcome
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -34,8 +34,7 @@ async def cancel(
             raise Refused(Problem.ALREADY_FINISHED, f"The call is {call.status}.")
         has_job = not await _withdraw(session, principal.company_id, call_id)
         if not has_job:
-            call.status = CallStatus.CANCELLED
-            call.completed_at = call.updated_at = tables.utc_now()
+            _end(call)
         session.add(
             tables.AuditEntry(
                 company_id=principal.company_id,
@@ -44,10 +43,28 @@ async def cancel(
                 subject=str(call_id),
             )
         )
-    if has_job:
-        await kube.patch_calljob(deletions.format_calljob_name(call), {"spec": {"cancel": True}})
-    else:
+    if has_job and not await _ask_cluster(kube, call):
+        # Lost with the cluster's store, or taken away by force: nobody else will end the call.
+        async with database.company_session(principal.company_id) as session:
+            call = (await queries.fetch_call(session, principal.company_id, call_id)).call
+            if call.status.is_terminal:
+                return
+            _end(call)
+        has_job = False
+    if not has_job:
         await _announce(bus, principal, call)
+
+
+async def _ask_cluster(kube: Kube, call: tables.Call) -> bool:
+    """False when there is no job."""
+    name = deletions.format_calljob_name(call)
+    patched = await kube.patch_calljob(name, {"spec": {"cancel": True}})
+    return patched.outcome is not Outcome.NOT_FOUND
+
+
+def _end(call: tables.Call) -> None:
+    call.status = CallStatus.CANCELLED
+    call.completed_at = call.updated_at = tables.utc_now()
 
 
 async def _withdraw(session: AsyncSession, company_id: uuid.UUID, call_id: uuid.UUID) -> bool:

@@ -4,8 +4,10 @@ The same for the form of `add-calls` and the JSON of `addcallurl`; an empty text
 as forms send it.
 """
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -14,6 +16,7 @@ from parlance.api.ingest import json_text
 from parlance.contracts.calls import ChannelPolicy, Priority
 from parlance.contracts.problems import Problem, WarningCode
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -49,11 +52,19 @@ class Direction(StrEnum):
 
 def _parse_metadata(value: object) -> object:
     """A form carries it as JSON text."""
-    if not isinstance(value, str):
-        return value
-    if len(value.encode()) > MAX_METADATA_BYTES:
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    if len(text.encode()) > MAX_METADATA_BYTES:
         raise ValueError(f"may have at most {MAX_METADATA_BYTES} bytes")
-    return json_text.parse_json(value)
+    return json_text.parse_json(value) if isinstance(value, str) else value
+
+
+def check_time(value: datetime) -> datetime:
+    """The first and last days of the calendar leave it in another time zone. Raises ValueError."""
+    try:
+        value.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("is out of range") from exc
+    return value
 
 
 class CallFields(BaseModel):
@@ -77,7 +88,7 @@ class CallFields(BaseModel):
     """Which queue the call waits in."""
     external_id: Id | None = None
     """The client's own id of the call."""
-    recorded_at: AwareDatetime | None = None
+    recorded_at: Annotated[AwareDatetime, AfterValidator(check_time)] | None = None
     """When the call took place, with a time zone."""
     direction: Direction | None = None
     metadata: Annotated[dict[str, JsonValue], BeforeValidator(_parse_metadata)] = Field(

@@ -13,6 +13,7 @@ from parlance.api.domain.calls import (
     audio,
     cancelling,
     exports,
+    fields,
     operations,
     queries,
     reading,
@@ -24,7 +25,7 @@ from parlance.api.domain.calls.exports import Format
 from parlance.api.domain.calls.queries import CallFilter
 from parlance.api.domain.calls.reading import CallReader, ReadCall
 from parlance.api.domain.events import following
-from parlance.api.errors import Refused
+from parlance.api.errors import Refused, refuse_field
 from parlance.api.recorder import deletions
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.insights import Insights
@@ -34,7 +35,15 @@ _READ = {SCOPE_OPTION: Scope.CALLS_READ}
 _WRITE = {SCOPE_OPTION: Scope.CALLS_WRITE}
 
 CallId = Annotated[str, PathParameter(description="Id of the call.")]
-Text = Annotated[str | None, QueryParameter(max_length=256)]
+Text = Annotated[str | None, QueryParameter(max_length=256, pattern=r"^[^\x00]*$")]
+
+
+def _check_time(name: str, value: datetime | None) -> datetime | None:
+    """Raises Refused for a time that is none in UTC."""
+    try:
+        return None if value is None else fields.check_time(value)
+    except ValueError as exc:
+        raise refuse_field(Problem.VALIDATION_FAILED, name, str(exc)) from exc
 
 
 class CallsController(Controller):
@@ -72,9 +81,9 @@ class CallsController(Controller):
             customer=customer,
             worker_id=worker_id,
             external_id=external_id,
-            created_after=created_after,
-            created_before=created_before,
-            updated_since=updated_since,
+            created_after=_check_time("created_after", created_after),
+            created_before=_check_time("created_before", created_before),
+            updated_since=_check_time("updated_since", updated_since),
         )
         async with parts.database.company_session(principal.company_id) as session:
             found, next_cursor = await queries.fetch_page(

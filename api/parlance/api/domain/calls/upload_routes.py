@@ -131,7 +131,9 @@ async def _accept(
         return await _replay(parts, offer, known)
     draft = await _draft(parts, offer, claim)
     try:
-        call, answer = await accepting.accept(parts.database, draft, offer.render)
+        call, answer = await accepting.accept(
+            parts.database, draft, offer.render, on_commit=offer.submission.note_commit
+        )
     except RowConflict as exc:
         if claim is None or not idempotency.is_conflict(exc):
             raise

@@ -13,6 +13,7 @@ from litestar import Request
 from parlance.api import access
 from parlance.api.access import Gate
 from parlance.api.auth import Principal, Scope
+from parlance.api.db.errors import QueryRejected, RowConflict, RowMissing
 from parlance.api.domain.calls import fields
 from parlance.api.errors import FieldError, Refused, refuse_field
 from parlance.api.ingest import body, multipart
@@ -26,6 +27,8 @@ from parlance.media.sniff import Container
 KEY_FIELD = "api_key"
 FILE_FIELD = "call"
 URL_FIELD = "audio_url"
+_ROLLED_BACK = (Refused, RowConflict, RowMissing, QueryRejected)
+"""What is only raised when nothing was committed."""
 _KNOWN = fields.NAMES | {KEY_FIELD, URL_FIELD}
 
 
@@ -40,6 +43,8 @@ class Submission:
     audio: TakenAudio | None = None
     file_name: str | None = None
     unknown: list[str] = field(default_factory=list)
+    is_committing: bool = False
+    """From here on only the database knows whether there is a call."""
     _seen: set[str] = field(default_factory=set)
 
     def note(self, name: str) -> None:
@@ -55,6 +60,10 @@ class Submission:
         company = CompanySlug(self.principal.company_slug)
         return objects.format_audio_key(company, self.call_id, container.extension)
 
+    def note_commit(self) -> None:
+        """The transaction is about to be committed."""
+        self.is_committing = True
+
     @property
     def url(self) -> str | None:
         return self.texts.get(URL_FIELD, "").strip() or None
@@ -62,11 +71,16 @@ class Submission:
 
 @contextlib.asynccontextmanager
 async def drop_unless_done(intake: Intake, submission: Submission) -> AsyncGenerator[None, None]:
-    """Remove the file from the store when the block fails."""
+    """Remove the file from the store when the block fails.
+
+    Not where a commit was under way and its answer is missing: the call may exist, and would be
+    without its audio. If it does not, the janitor finds the file.
+    """
     try:
         yield
-    except BaseException:
-        if submission.audio is not None:
+    except BaseException as exc:
+        is_in_doubt = submission.is_committing and not isinstance(exc, _ROLLED_BACK)
+        if submission.audio is not None and not is_in_doubt:
             await intake.drop(submission.audio.key)
         raise
 

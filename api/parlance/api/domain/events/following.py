@@ -23,6 +23,7 @@ FIRST_PAUSE_SECONDS = 1.0
 """An old call whose events were trimmed is told to be over after this time, not after a ping."""
 LIVE_WAIT_SECONDS = 3.0
 _NO_ID = 1 << 62
+_MAX_ID = 10**18 - 1
 RESYNC = "resync"
 SNAPSHOT = "snapshot"
 
@@ -54,7 +55,7 @@ def parse_last_id(header: str | None, from_: int | None) -> int | None:
     """Where the client was. The header wins: an EventSource keeps the `?from=` of its URL for
     ever. What is no number cannot be an id of ours and counts as one that means nothing."""
     if not header:
-        return from_
+        return _NO_ID if from_ is not None and from_ > _MAX_ID else from_
     return int(header) if header.isascii() and header.isdecimal() and len(header) < 19 else _NO_ID
 
 

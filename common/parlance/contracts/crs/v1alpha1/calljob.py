@@ -68,6 +68,11 @@ RULES = (
         "self.spec.priorityClass == oldSelf.spec.priorityClass",
         "priorityClass is frozen once the job was dispatched",
     ),
+    Rule(
+        "spec",
+        "!has(self.audio.objectKey) || self.audio.objectKey.startsWith(self.company + '/')",
+        "audio.objectKey must lie below the folder of the company: <company>/...",
+    ),
     _written_once("completionTime"),
     _written_once("result"),
     immutable("spec.company"),
@@ -150,7 +155,7 @@ class Audio(CrValue):
     """Where the audio is: exactly one of `objectKey` and `uri`."""
 
     object_key: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    """Key in Parlance's own object store."""
+    """Key in Parlance's own object store; below `<company>/`."""
     uri: Annotated[str, Field(pattern="^(https|s3|gs)://", max_length=2048)] | None = None
     """Address outside the store: https, s3 or gs."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$", max_length=64)] | None = None

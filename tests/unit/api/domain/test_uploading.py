@@ -1,0 +1,57 @@
+"""What becomes of a stored file when the rest of its request fails."""
+
+from typing import Any, cast
+
+import pytest
+from parlance.api.db.errors import DatabaseUnavailable, QueryRejected, RowConflict
+from parlance.api.domain.calls import uploading
+from parlance.api.domain.calls.uploading import Submission
+from parlance.api.errors import Refused
+from parlance.api.ingest.intake import Intake
+from parlance.contracts import ids
+from parlance.contracts.problems import Problem
+
+KEY = "acme/calls/x/audio.wav"
+
+
+class Kept:
+    """The part of an intake that is needed here: what it was asked to drop."""
+
+    def __init__(self) -> None:
+        self.dropped: list[str] = []
+        self.key = KEY
+
+    async def drop(self, key: str) -> None:
+        self.dropped.append(key)
+
+
+async def fail(error: BaseException, *, is_committing: bool) -> list[str]:
+    intake = Kept()
+    submission = Submission(ids.new_call_id(), None)
+    submission.audio = cast("Any", intake)  # anything with a key
+    with pytest.raises(type(error)):
+        async with uploading.drop_unless_done(cast("Intake", intake), submission):
+            if is_committing:
+                submission.note_commit()
+            raise error
+    return intake.dropped
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailable("08006"), KeyboardInterrupt()])
+async def test_before_the_commit_a_failure_leaves_no_file(error: BaseException) -> None:
+    assert await fail(error, is_committing=False) == [KEY]
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailable("08006"), KeyboardInterrupt()])
+async def test_a_commit_without_an_answer_keeps_the_file(error: BaseException) -> None:
+    """The call may exist; without its audio it could only fail, and the client would be told that
+    it has sent the recording already."""
+    assert await fail(error, is_committing=True) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RowConflict("uq_calls_audio"), QueryRejected("22P02"), Refused(Problem.DUPLICATE_CALL)],
+)
+async def test_a_commit_that_was_refused_leaves_no_file(error: BaseException) -> None:
+    assert await fail(error, is_committing=True) == [KEY]
