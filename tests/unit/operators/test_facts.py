@@ -92,6 +92,17 @@ def test_nothing_undoes_a_finished_analysis(late: messages.EventData) -> None:
     assert facts.is_analyzed
 
 
+@pytest.mark.parametrize("verdict", [FAILED, CANCELLED])
+def test_a_later_attempt_does_not_undo_a_verdict(verdict: messages.EventData) -> None:
+    """The recorder has ended the call by it and will say nothing more of it."""
+    facts = fold(
+        event(STARTED), event(verdict), event(STARTED, attempt=2), event(ANALYZED, attempt=2)
+    )
+
+    assert facts.verdict == verdict
+    assert not facts.is_analyzed
+
+
 def test_recorder_may_still_fail_what_was_analyzed() -> None:
     broken = FAILED.model_copy(update={"reason": Reason.OUTPUT_WRITE_FAILED})
     facts = fold(event(ANALYZED), event(broken))

@@ -82,8 +82,8 @@ def fold(facts: Facts, event: Envelope, *, heard_at: datetime) -> Facts:
         return _fold_sign(facts, event, heard_at)
     if type_ is EventType.COMPLETED:
         return _fold_completed(facts, event, heard_at)
-    if event.attempt < facts.attempt:
-        return facts  # a stale worker
+    if facts.verdict is not None or event.attempt < facts.attempt:
+        return facts  # too late for anything, or a stale worker
     if event.attempt > facts.attempt:
         facts = Facts(events=facts.events, attempt=event.attempt, checked_at=facts.checked_at)
     return _FOLD[type_](_hear(facts, heard_at), event)
