@@ -11,6 +11,7 @@ import wave
 from typing import Any
 
 import av
+import av.filter as av_filter
 import numpy as np
 import numpy.typing as npt
 
@@ -60,7 +61,7 @@ def read_samples(path: pathlib.Path, rate_hz: int) -> Samples:
 
 def speed_up(samples: npt.NDArray[np.int16], rate_hz: int, factor: float) -> Samples:
     """One channel, said faster at the same pitch."""
-    graph = av.filter.Graph()
+    graph = av_filter.Graph()
     source = graph.add(
         "abuffer",
         sample_rate=str(rate_hz),
@@ -83,7 +84,7 @@ def speed_up(samples: npt.NDArray[np.int16], rate_hz: int, factor: float) -> Sam
             fast = sink.pull()
             assert isinstance(fast, av.AudioFrame)
             parts.append(fast.to_ndarray())
-        except (av.error.BlockingIOError, av.error.EOFError):
+        except (BlockingIOError, EOFError):  # FFmpeg's are these, too
             return np.concatenate(parts, axis=1).astype(np.int16, copy=False)
 
 

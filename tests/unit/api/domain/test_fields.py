@@ -79,7 +79,7 @@ def test_metadata_with_a_repeated_name_is_refused() -> None:
     assert refusal(metadata='{"a": 1, "a": 2}').problem is Problem.DUPLICATE_FIELD
 
 
-@pytest.mark.parametrize("text", ["{", "NaN", '{"a": NaN}', "[" * 100_000])
+@pytest.mark.parametrize("text", ["{", "NaN", '{"a": NaN}', '{"a": 1e999}', "[" * 100_000])
 def test_metadata_that_is_no_json_is_malformed(text: str) -> None:
     problem = refusal(metadata=text[: fields.MAX_METADATA_BYTES]).problem
 
