@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -63,6 +64,19 @@ async def test_started_makes_it_processing_with_media_and_model(
     assert (stored.attempt, stored.codec, stored.channel_count) == (2, "pcm_s16le", 1)
     assert stored.model == support.MODEL.model_dump(mode="json")
     assert [stage["state"] for stage in stored.stages] == ["running", "pending", "pending"]
+
+
+async def test_a_late_event_is_a_new_change_for_whoever_keeps_a_copy(
+    writer: ResultWriter, database: Database, acme: Tenant, call: tables.Call
+) -> None:
+    began = tables.utc_now()
+    event = support.build_event(acme, support.call_id_of(call), support.build_started())
+    happened = began - timedelta(hours=1)
+    await writer.apply(event.model_copy(update={"timestamp": happened}))
+
+    stored = await fetch(database, call)
+    assert stored.started_at == happened
+    assert stored.updated_at >= began
 
 
 async def test_analyzed_records_everything_and_says_completed(

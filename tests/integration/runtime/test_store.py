@@ -1,14 +1,18 @@
 """The object store adapter, over a folder and over S3."""
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import AsyncIterator
 
 import pytest
 from parlance.runtime import store as store_module
-from parlance.runtime.errors import InvalidKey, ObjectNotFound, StoreUnavailable
+from parlance.runtime.errors import InvalidKey, ObjectNotFound, StoreRefused, StoreUnavailable
 from parlance.runtime.settings import StoreSettings
 from parlance.runtime.store import Store
+
+from devstack import seaweedfs
+from tests.integration.runtime.conftest import build_s3_settings
 
 BLOCK = os.urandom(1 << 16)
 
@@ -124,3 +128,14 @@ async def test_an_unreachable_store_is_worth_another_try() -> None:
     async with store_module.open_store(settings) as store:
         with pytest.raises(StoreUnavailable):
             await store.check()
+
+
+async def test_a_store_that_knows_us_not_is_told_from_one_that_is_away(
+    s3: seaweedfs.S3Service,
+) -> None:
+    stranger = dataclasses.replace(s3, secret_access_key="wrong")
+    settings = build_s3_settings(stranger, prefix="refused")
+    async with store_module.open_store(settings) as store:
+        for attempt in (store.head("k"), store.read_range("k", 0, 1), store.put_bytes("k", b"x")):
+            with pytest.raises(StoreRefused):
+                await attempt

@@ -1,5 +1,6 @@
 """The optional fields of a new call."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -73,6 +74,17 @@ def test_a_wrong_value_is_blamed_on_its_field(name: str, value: str) -> None:
 
 def test_the_longest_values_are_accepted() -> None:
     fields.parse_fields({"customer_name": "x" * 256, "order_id": "x" * 128})
+
+
+@pytest.mark.parametrize("is_text", [True, False])
+def test_metadata_is_measured_in_bytes_of_utf_8(is_text: bool) -> None:
+    fits, exceeds = ({"a": "é" * count} for count in (8_000, 8_300))
+
+    def given(value: dict[str, str]) -> object:
+        return json.dumps(value, ensure_ascii=False) if is_text else value
+
+    assert fields.parse_fields({"metadata": given(fits)}).metadata == fits
+    assert [error.pointer for error in refusal(metadata=given(exceeds)).errors] == ["/metadata"]
 
 
 def test_metadata_with_a_repeated_name_is_refused() -> None:

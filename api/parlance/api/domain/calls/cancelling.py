@@ -47,6 +47,8 @@ async def cancel(
         # Lost with the cluster's store, or taken away by force: nobody else will end the call.
         async with database.company_session(principal.company_id) as session:
             call = (await queries.fetch_call(session, principal.company_id, call_id)).call
+            # Its worker may still be at it, and the recorder about to write down the result.
+            await session.refresh(call, with_for_update=True)
             if call.status.is_terminal:
                 return
             _end(call)

@@ -52,10 +52,11 @@ class Direction(StrEnum):
 
 def _parse_metadata(value: object) -> object:
     """A form carries it as JSON text."""
-    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    is_text = isinstance(value, str)
+    text = str(value) if is_text else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if len(text.encode()) > MAX_METADATA_BYTES:
         raise ValueError(f"may have at most {MAX_METADATA_BYTES} bytes")
-    return json_text.parse_json(value) if isinstance(value, str) else value
+    return json_text.parse_json(text) if is_text else value
 
 
 def check_time(value: datetime) -> datetime:

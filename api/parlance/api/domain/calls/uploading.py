@@ -148,14 +148,7 @@ class UploadReader:
     async def _settle(self, submission: Submission) -> None:
         """Exactly one source; a file that came before its key goes to its company now."""
         if submission.audio is None and submission.url is None:
-            unknown = (
-                f" Unknown fields: {', '.join(submission.unknown)}." if submission.unknown else ""
-            )
-            raise Refused(
-                Problem.AUDIO_REQUIRED,
-                f"Send the file as `{FILE_FIELD}` or its address as `{URL_FIELD}`." + unknown[:300],
-                errors=[FieldError(f"/{FILE_FIELD}", Problem.AUDIO_REQUIRED.code, "is missing")],
-            )
+            raise _refuse_missing(submission.unknown)
         if submission.audio is None:
             return
         if submission.url is not None:
