@@ -201,6 +201,7 @@ def _measure(target: Target, recording: pathlib.Path) -> Measurement:
     if target.stored is not None:
         for path in target.stored.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+        os.sync()  # the removal is ours: else whoever flushes next pays for it
     if not re.search(r"\n201$", answer):
         raise SystemExit(f"{target.name} answered: {answer}")
     return Measurement(seconds, _sum_cpu(server) - before_cpu, peak_bytes - before_bytes)

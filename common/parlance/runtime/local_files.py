@@ -11,6 +11,7 @@ to the disk from time to time, so that the flush at the end finds little left.
 import asyncio
 import contextlib
 import hashlib
+import mmap
 import os
 import pathlib
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +19,9 @@ from typing import BinaryIO
 
 from parlance.runtime.errors import StoreUnavailable
 
-STEP_BYTES = 4 << 20
+STEP_BYTES = 8 << 20
+"""Two of them are all the memory that an upload takes; of a smaller file only its size. With 4 MiB
+a 500 MB upload took 4 % longer, with 1 MiB a tenth."""
 WRITE_BYTES = 128 << 10
 """One write. For larger ones the kernel looks for large pieces of memory, and when it has been
 running for a while that takes it several times as long as the copy (ext4 on Linux 6.18)."""
@@ -39,10 +42,9 @@ async def write_stream(
         writer = _Writer(await asyncio.to_thread(_open, part))
     try:
         async for chunk in chunks:
-            with _translated():
-                await writer.write(chunk)
+            await writer.write(chunk)
+        await writer.finish()
         with _translated():
-            await writer.finish()
             await asyncio.to_thread(_close_and_move, writer.file, part, path)
     except BaseException:
         await asyncio.shield(asyncio.ensure_future(_discard(writer, part)))
@@ -51,15 +53,16 @@ async def write_stream(
 
 
 class _Writer:
-    """A file and the hash of what was written. Its methods raise OSError."""
+    """A file and the hash of what was written. Its methods raise StoreUnavailable."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.size_bytes = 0
         self._hash = hashlib.sha256()
-        # Used in turn, and all the memory it takes; the kernel maps only what is touched.
-        self._filling = memoryview(bytearray(STEP_BYTES))
-        self._resting = memoryview(bytearray(STEP_BYTES))
+        # Used in turn. Mapped, since a small file shall pay for its size only: a bytearray is
+        # zeroed from end to end when it is made.
+        self._filling = memoryview(mmap.mmap(-1, STEP_BYTES))
+        self._resting = memoryview(mmap.mmap(-1, STEP_BYTES))
         self._filled = 0
         self._step: asyncio.Future[None] | None = None
         self._sync: asyncio.Future[None] | None = None
@@ -88,11 +91,17 @@ class _Writer:
 
     async def settle(self) -> None:
         """No thread uses the file any more."""
-        for running in (self._step, self._sync):
-            if running is not None:
-                await running
+        with _translated():
+            for running in (self._step, self._sync):
+                if running is not None:
+                    await running
 
     async def _hand_over(self) -> None:
+        with _translated():
+            await self._take_turns()
+
+    async def _take_turns(self) -> None:
+        """The full buffer goes to the thread, once it is done with the other one."""
         if self._step is not None:
             await self._step
         batch = self._filling[: self._filled]
@@ -121,7 +130,7 @@ def _translated() -> Iterator[None]:
 
 
 async def _discard(writer: _Writer, part: pathlib.Path) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(StoreUnavailable):
         await writer.settle()
     await asyncio.to_thread(_close_and_remove, writer.file, part)
 
