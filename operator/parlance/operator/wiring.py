@@ -117,7 +117,7 @@ def build_memory(settings: OperatorSettings) -> Memory:
 def build_parts(settings: Settings, memory: Memory, kube: Kube, bus: Bus) -> Parts:
     """Everything that acts, each with just what it needs."""
     cache, queue, clock = memory.cache, memory.queue, memory.clock
-    bus_state = BusState(bus, memory.freshness)
+    bus_state = BusState(bus, memory.freshness, clock)
     recorder = EventRecorder(kube)
     progress = ProgressPublisher(bus=bus, bus_state=bus_state, cache=cache, clock=clock)
     applier = Applier(kube=kube, bus=bus, bus_state=bus_state, cache=cache, recorder=recorder)

@@ -287,7 +287,7 @@ async def test_a_job_named_after_another_companys_call_fails(
     await apply(writer, globex, call_id, queued)
 
     [failed] = await support.read_events(bus)
-    assert failed.data["reason"] == "InvalidInput"
+    assert failed.data["reason"] == "IdTaken"
     assert (await fetch(database, call)).queued_at is None
 
 

@@ -208,6 +208,25 @@ async def test_all_of_the_bus_lost_everything_unfinished_runs_again(
     assert worker.count_taken()[(finished, 1)] == 1
 
 
+async def test_cancelled_job_of_a_lost_bus_takes_nobody_elses_message_along(
+    cluster: Cluster, worker: ScriptedWorker
+) -> None:
+    """In the new stream the sequence of the cancelled one's message is that of another job."""
+    await worker.close()
+    async with cluster.operator(PARLANCE_STALL_SECONDS="60"):
+        cancelled, other = [await cluster.create() for _ in range(2)]
+        for name in (cancelled, other):
+            await cluster.wait_for_phase(name, "Queued")
+        await cluster.nats.process.kill()
+        await cluster.edit(cancelled, cancel=True)
+        await cluster.nats.wipe()
+        assert (await cluster.wait_until_let_go(cancelled, 40)).status.phase == "Cancelled"
+        worker.is_open = True
+        job = await cluster.wait_until_let_go(other, 20)
+
+    assert (job.status.phase, job.status.attempts) == ("Succeeded", 1)
+
+
 async def test_result_that_was_lost_with_the_bus_before_it_was_recorded_is_made_again(
     cluster: Cluster, worker: ScriptedWorker, recorder: ScriptedRecorder
 ) -> None:

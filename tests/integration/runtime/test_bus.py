@@ -267,23 +267,64 @@ async def test_a_bus_that_is_away_is_reported_within_its_deadline(
 async def test_a_server_that_accepts_and_stays_silent_costs_one_connection_not_one_a_try(
     nats: nats_server.NatsServer,
 ) -> None:
-    """A relay in front of the real server: the first connection goes through until it is cut,
-    those that follow hear nothing."""
+    """The first connection goes through until it is cut, those that follow hear nothing."""
+    async with relaying(nats, is_silent_later=True) as relay:
+        settings = BusSettings(nats_url=relay.url, request_timeout_seconds=0.5)
+        async with bus_package.open_bus(settings, client_name="test"):
+            relay.accepted[0].close()
+            await waiting.wait_until(lambda: len(relay.accepted) > 4, 20, "it has tried again")
+            assert len(relay.accepted) - relay.ended <= 2
+        await waiting.wait_until(
+            lambda: relay.ended == len(relay.accepted), 5, "all connections are closed"
+        )
+
+
+@pytest.mark.parametrize("error", ["Authorization Violation", "Maximum Connections Exceeded"])
+async def test_an_error_of_the_server_is_a_break_like_any_other(
+    nats: nats_server.NatsServer, error: str
+) -> None:
+    """nats-py closes for good then."""
+    async with relaying(nats) as relay:
+        settings = BusSettings(nats_url=relay.url)
+        async with bus_package.open_bus(settings, client_name="test") as bus:
+            call_id = new_call_id()
+            await bus.publish_event(progress(call_id, 1))
+            relay.accepted[0].write(f"-ERR '{error}'\r\n".encode())
+            await relay.accepted[0].drain()
+            relay.accepted[0].close()
+            await waiting.wait_until(lambda: len(relay.accepted) > 1, 10, "it has connected anew")
+            await bus.publish_event(progress(call_id, 2))
+
+            assert len(await stored(bus, call_id)) == 2
+
+
+class Relay:
+    """Something in front of the real server, for what the real one does not do when asked."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.accepted: list[asyncio.StreamWriter] = []
+        """Towards the client, one for each of its connections."""
+        self.ended = 0
+
+
+@contextlib.asynccontextmanager
+async def relaying(
+    nats: nats_server.NatsServer, *, is_silent_later: bool = False
+) -> AsyncIterator[Relay]:
+    """With `is_silent_later`, connections after the first one are accepted and hear nothing."""
     address = urllib.parse.urlsplit(nats.url)
-    accepted: list[asyncio.StreamWriter] = []
-    ended = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal ended
-        accepted.append(writer)
-        if len(accepted) == 1:
+        relay.accepted.append(writer)
+        if is_silent_later and len(relay.accepted) > 1:
+            await reader.read()
+        else:
             far_reader, far_writer = await asyncio.open_connection(address.hostname, address.port)
             with contextlib.closing(far_writer):
                 await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
-        else:
-            await reader.read()
         writer.close()
-        ended += 1
+        relay.ended += 1
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
@@ -292,10 +333,5 @@ async def test_a_server_that_accepts_and_stays_silent_costs_one_connection_not_o
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        url = nats.url.replace(f":{address.port}", f":{port}")
-        settings = BusSettings(nats_url=url, request_timeout_seconds=0.5)
-        async with bus_package.open_bus(settings, client_name="test"):
-            accepted[0].close()
-            await waiting.wait_until(lambda: len(accepted) > 4, 20, "it has tried again")
-            assert len(accepted) - ended <= 2
-        await waiting.wait_until(lambda: ended == len(accepted), 5, "all connections are closed")
+        relay = Relay(nats.url.replace(f":{address.port}", f":{port}"))
+        yield relay

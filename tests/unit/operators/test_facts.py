@@ -103,8 +103,11 @@ def test_a_later_attempt_does_not_undo_a_verdict(verdict: messages.EventData) ->
     assert not facts.is_analyzed
 
 
-def test_recorder_may_still_fail_what_was_analyzed() -> None:
-    broken = FAILED.model_copy(update={"reason": Reason.OUTPUT_WRITE_FAILED})
+@pytest.mark.parametrize(
+    "reason", [Reason.OUTPUT_WRITE_FAILED, Reason.COMPANY_NOT_FOUND, Reason.ID_TAKEN]
+)
+def test_recorder_may_still_fail_what_was_analyzed(reason: Reason) -> None:
+    broken = FAILED.model_copy(update={"reason": reason})
     facts = fold(event(ANALYZED), event(broken))
 
     assert facts.verdict == broken

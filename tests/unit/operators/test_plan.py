@@ -30,6 +30,7 @@ from parlance.operator.planning.steps import (
 
 from tests.unit.operators.builders import (
     ACCEPTED,
+    BUS,
     CANCELLED,
     COMPLETED,
     DONE_STATUS,
@@ -212,9 +213,16 @@ def test_failed_job_says_why() -> None:
 def test_cancelled_job_stops_the_work() -> None:
     planned = plan(job(running_status()), observed(9, running_facts(verdict=CANCELLED)))
 
-    assert planned.steps == (PutNote(ControlAction.CANCEL), DropMessage(5))
+    assert planned.steps == (PutNote(ControlAction.CANCEL), DropMessage(5, BUS))
     assert planned.status is not None
     assert planned.status.phase == Phase.CANCELLED
+
+
+def test_cancelled_job_whose_dispatch_is_not_known_is_stopped_too() -> None:
+    """The status that would have told of the dispatch was refused, since somebody had cancelled."""
+    planned = plan(job(cancel=True), observed(9, Facts(attempt=1, verdict=CANCELLED)))
+
+    assert planned.steps == (PutNote(ControlAction.CANCEL),)
 
 
 def test_finished_job_is_let_go_once() -> None:
@@ -301,7 +309,7 @@ def test_silent_worker_is_replaced() -> None:
     assert plan(silent, world) == Plan(
         steps=(
             Publish(outgoing.build_retrying(silent, Reason.WORKER_LOST, message, now=at(91))),
-            DropMessage(5),
+            DropMessage(5, BUS),
             SendDispatch(outgoing.build_dispatch(silent, attempt=2, now=at(91))),
         ),
         status=running_status(
@@ -319,6 +327,17 @@ def test_silent_worker_is_replaced() -> None:
             ),
         ),
         records=(Record("Retrying", f"attempt 2: {message}", is_warning=True),),
+    )
+
+
+def test_silence_during_an_outage_is_not_held_against_the_worker() -> None:
+    facts = running_facts()
+    back = observed(300, facts, is_truth=True, is_message_stored=True, bus_back_at=at(295))
+
+    assert plan(job(running_status()), back) == NOTHING
+    later = dataclasses.replace(back, now=at(386))
+    assert plan(job(running_status()), later).records == (
+        Record("Retrying", "attempt 2: the worker was not heard of for 90 s", is_warning=True),
     )
 
 
@@ -370,7 +389,7 @@ def test_stale_worker_that_finishes_after_all_counts() -> None:
     second = job(queued_status(attempts=2))
     planned = plan(second, observed(80, running_facts(is_analyzed=True, verdict=COMPLETED)))
 
-    assert planned.steps == (DropMessage(5),)
+    assert planned.steps == (DropMessage(5, BUS),)
     assert planned.status is not None
     assert planned.status.phase == Phase.SUCCEEDED
 
@@ -383,6 +402,7 @@ def test_suspended_job_is_not_dispatched() -> None:
     held = condition(ConditionType.SUSPENDED, "True", Reason.SUSPENDED, "suspended")
 
     assert plan(job(suspend=True), observed()) == Plan(
+        steps=(PutNote(ControlAction.PAUSE),),
         status=CallJobStatus(
             observed_generation=1, conditions=(accepted, held), phase=Phase.SUSPENDED
         ),
@@ -390,11 +410,22 @@ def test_suspended_job_is_not_dispatched() -> None:
     )
 
 
+def test_job_resumed_before_it_ever_ran_is_announced_and_its_note_taken_back() -> None:
+    held = condition(ConditionType.SUSPENDED, "True", Reason.SUSPENDED, "suspended")
+    new = job(CallJobStatus(conditions=(ACCEPTED, held), phase=Phase.SUSPENDED))
+
+    assert plan(new, observed(5)).steps == (
+        ClearNote(),
+        Publish(outgoing.build_queued(new, attempt=1, now=at(5))),
+        SendDispatch(outgoing.build_dispatch(new, attempt=1, now=at(5))),
+    )
+
+
 def test_running_job_is_drained_when_suspended() -> None:
     world = observed(5, running_facts(), is_truth=True)
     planned = plan(job(running_status(), suspend=True), world)
 
-    assert planned.steps == (PutNote(ControlAction.PAUSE), DropMessage(5))
+    assert planned.steps == (PutNote(ControlAction.PAUSE), DropMessage(5, BUS))
     assert planned.status is not None
     assert (planned.status.phase, planned.status.start_time) == (Phase.SUSPENDED, None)
 
@@ -423,7 +454,7 @@ def test_deleting_an_unfinished_job_cancels_it_and_waits_for_nobody() -> None:
     event = outgoing.build_cancelled(going, "the CallJob was deleted", now=at(5))
 
     assert plan(going, observed(5)) == Plan(
-        steps=(Publish(event), PutNote(ControlAction.CANCEL), DropMessage(5)),
+        steps=(Publish(event), PutNote(ControlAction.CANCEL), DropMessage(5, BUS)),
         releases=True,
         records=(Record("Cancelled", "the CallJob was deleted"),),
     )
@@ -439,7 +470,7 @@ def test_deleted_job_waits_for_the_bus_only_so_long() -> None:
     assert plan(going, observed(14, bus_created=None)) == Plan(recheck_seconds=5.0)
     assert plan(going, observed(19, bus_created=None)) == Plan(
         releases=True,
-        deferred=(Publish(event), PutNote(ControlAction.CANCEL), DropMessage(5)),
+        deferred=(Publish(event), PutNote(ControlAction.CANCEL), DropMessage(5, BUS)),
         records=(Record("Cancelled", message, is_warning=True),),
     )
 

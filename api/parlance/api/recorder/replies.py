@@ -37,7 +37,7 @@ def build_no_company(envelope: Envelope) -> Envelope:
 
 def build_foreign_id(envelope: Envelope) -> Envelope:
     message = "The name of the CallJob is the id of a call of another company."
-    return _build_failed(envelope, Reason.INVALID_INPUT, Problem.VALIDATION_FAILED, message)
+    return _build_failed(envelope, Reason.ID_TAKEN, Problem.VALIDATION_FAILED, message)
 
 
 def build_broken_artefact(envelope: Envelope) -> Envelope:

@@ -101,6 +101,8 @@ class Reason(StrEnum):
     """The job cannot be carried out as it is written."""
     INPUT_NOT_FOUND = "InputNotFound"
     """The audio is not in the object store."""
+    ID_TAKEN = "IdTaken"
+    """The name of the job is the id of another company's call."""
     COMPANY_NOT_FOUND = "CompanyNotFound"
     """There is no company of this slug."""
     UNDECODABLE_AUDIO = "UndecodableAudio"

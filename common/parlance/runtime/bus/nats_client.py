@@ -1,4 +1,4 @@
-"""nats-py's client with two of its gaps closed; both reach into what it keeps private.
+"""nats-py's client with three of its gaps closed; all reach into what it keeps private.
 
 Written against nats-py 2.16; `tests/integration/runtime/test_bus.py` tells when they move.
 """
@@ -7,8 +7,11 @@ import asyncio
 
 from nats.aio.client import Client, Srv
 from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
 
 _SETTLE_SECONDS = 0.02
+_REFUSED_SUBJECT = "permissions violation"
+"""The one error after which the server keeps the connection."""
 
 
 class NatsClient(Client):
@@ -20,6 +23,18 @@ class NatsClient(Client):
         if self._transport is not None:
             self._transport.close()  # type: ignore[no-untyped-call] # theirs
         await super()._connect_to_server(s)
+
+    async def _process_err(self, err_msg: str) -> None:
+        """Theirs closes for good at an error that it does not know, also at one that passes: users
+        that are read anew, a limit that is reached. The process would be deaf for the rest of its
+        life. The server has closed the connection or will do so; we come back as after any break.
+        """
+        if _REFUSED_SUBJECT in err_msg or not (self.is_connected or self.is_reconnecting):
+            await super()._process_err(err_msg)
+            return
+        error = NatsError(f"nats: {err_msg}")
+        await self._error_cb(error)
+        await self._process_op_err(error)
 
     async def end_interest(self, subscription: Subscription) -> None:
         """Ask the server to send nothing more, and take in what it sends all the same.

@@ -16,8 +16,9 @@ from parlance.contracts.crs.meta import Reason
 
 TRANSCRIBED_PERCENT = 95
 ANALYZED_PERCENT = 99
-_RECORDER_REASONS = (Reason.OUTPUT_WRITE_FAILED, Reason.COMPANY_NOT_FOUND)
-"""Failures found after the worker was done: the only ones that may follow `analyzed`."""
+_RECORDER_REASONS = (Reason.OUTPUT_WRITE_FAILED, Reason.COMPANY_NOT_FOUND, Reason.ID_TAKEN)
+"""Failures that only the recorder finds, also after the worker was done: the only ones that may
+follow `analyzed`."""
 
 OWN_PROGRESS = "operator"
 """First part of the detail in the ids of our own progress events; workers give signs of life by

@@ -26,6 +26,8 @@ class Observed:
     facts: Facts = field(default_factory=Facts)
     bus_created: str | None = None
     """Creation time of the stream JOBS; None while the bus is away."""
+    bus_back_at: datetime | None = None
+    """Since when the bus answers: silence of a worker before that says nothing of the worker."""
     is_doubtful: bool = False
     """Somebody before us had the job in hand: its events may be elsewhere, so read them once."""
     is_truth: bool = False
@@ -64,13 +66,15 @@ def is_in_work(job: CallJob, facts: Facts) -> bool:
     return facts.started_at is not None or job.status.progress is not None
 
 
-def find_heard_at(job: CallJob, facts: Facts) -> datetime | None:
-    """When the current attempt last gave a sign of life: a worker's, or its dispatch."""
+def find_silent_since(job: CallJob, facts: Facts, observed: Observed) -> datetime | None:
+    """Since when the current attempt could have given a sign of life and has not: a worker's last
+    one, its dispatch, or the end of an outage."""
     status = job.status
     times = [
         facts.heard_at,
         status.dispatch and status.dispatch.time,
         status.progress and status.progress.last_updated_time,
+        observed.bus_back_at,
     ]
     return max((time for time in times if time), default=None)
 

@@ -14,7 +14,7 @@ from . import conditions, transitions
 from .facts import Facts
 from .observed import (
     Observed,
-    find_heard_at,
+    find_silent_since,
     has_passed,
     is_in_work,
     seconds_until,
@@ -147,7 +147,7 @@ def _enforce_deadline(job: CallJob, facts: Facts, observed: Observed) -> Plan | 
 
 def _replace_worker(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
     limit_seconds = observed.limits.stall_seconds
-    if not has_passed(find_heard_at(job, facts), limit_seconds, observed.now):
+    if not has_passed(find_silent_since(job, facts, observed), limit_seconds, observed.now):
         return None
     if not observed.is_truth:
         was_checked = facts.checked_at and not has_passed(

@@ -25,6 +25,8 @@ class DropMessage:
     """Take an earlier dispatch out of the queue; no matter whether it is still there."""
 
     sequence: int
+    stream_created: str
+    """Of the stream that it lies in: in another one the sequence is a stranger's."""
 
 
 @dataclass(frozen=True, slots=True)

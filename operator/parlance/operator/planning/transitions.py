@@ -40,9 +40,9 @@ _FOREIGN_REASONS = (
     Reason.DEADLINE_EXCEEDED,
     Reason.BACKOFF_LIMIT_EXCEEDED,
     Reason.COMPANY_NOT_FOUND,
-    Reason.INVALID_INPUT,
+    Reason.ID_TAKEN,
 )
-"""Failures that not (or not only) the worker finds: one may still be busy."""
+"""Failures that the worker does not find: one may still be busy."""
 
 _DELETED = "the CallJob was deleted"
 
@@ -142,13 +142,15 @@ def _queue(
 def _drop_message(status: CallJobStatus) -> tuple[Step, ...]:
     if status.dispatch is None or status.dispatch.sequence == 0:
         return ()
-    return (DropMessage(status.dispatch.sequence),)
+    return (DropMessage(status.dispatch.sequence, status.dispatch.stream_created),)
 
 
 def _stop_work(status: CallJobStatus) -> tuple[Step, ...]:
-    """Whoever works on the job stops at the next window, and nobody begins."""
-    if status.attempts == 0:
-        return ()
+    """Whoever works on the job stops at the next window, and nobody begins.
+
+    Also of a job that was never dispatched as far as we know: between the dispatch and the status
+    that tells of it, the plan may have become another one.
+    """
     return (PutNote(ControlAction.CANCEL), *_drop_message(status))
 
 
@@ -362,11 +364,8 @@ def suspend(job: CallJob, *, now: datetime) -> Plan:
             job, status, ConditionType.DISPATCHED, False, Reason.SUSPENDED, message, now=now
         )
     status = _set(job, status, ConditionType.SUSPENDED, True, Reason.SUSPENDED, message, now=now)
-    steps: tuple[Step, ...] = ()
-    if was_dispatched:
-        steps = (PutNote(ControlAction.PAUSE), *_drop_message(job.status))
     return Plan(
-        steps=steps,
+        steps=(PutNote(ControlAction.PAUSE), *_drop_message(job.status)),
         status=status.model_copy(
             update={"phase": Phase.SUSPENDED, "start_time": None, "progress": None}
         ),
@@ -382,11 +381,12 @@ def resume(job: CallJob, *, now: datetime) -> Plan:
         job, job.status, ConditionType.SUSPENDED, False, Reason.RESUMED, "resumed", now=now
     )
     status = _queue(job, status, attempt=attempt, message="resumed", now=now)
-    first = (Publish(outgoing.build_queued(job, attempt=attempt, now=now)),)
+    queued = (Publish(outgoing.build_queued(job, attempt=attempt, now=now)),) if is_first else ()
     return Plan(
         adds_finalizer=_lacks_finalizer(job),
         steps=(
-            *(first if is_first else (ClearNote(),)),
+            ClearNote(),
+            *queued,
             SendDispatch(outgoing.build_dispatch(job, attempt=attempt, now=now)),
         ),
         status=status.model_copy(update={"resumes": status.resumes + (0 if is_first else 1)}),

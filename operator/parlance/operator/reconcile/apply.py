@@ -111,7 +111,8 @@ class Applier:
                 metrics.ATTEMPTS.labels(_name_cause(job)).inc()
                 return await self._bus.publish_call(step.message)
             case DropMessage():
-                await self._bus.delete_job(step.sequence)
+                if step.stream_created == self._bus_state.created:
+                    await self._bus.delete_job(step.sequence)
             case PutNote():
                 await self._bus.put_control(job.call_id, step.action)
             case ClearNote():

@@ -121,6 +121,7 @@ class Reconciler:
             now=self._now(),
             facts=live.facts,
             bus_created=self._bus_state.created,
+            bus_back_at=self._bus_state.back_at,
             is_doubtful=self._is_doubtful(live),
             limits=self._limits,
         )
