@@ -4,12 +4,17 @@ A key stands in a form or JSON field `api_key` (the handler finds it there), in 
 `Authorization: Bearer`. Called by handlers and by the `principal` dependency of `asgi`.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar import Request
 from parlance.api.auth import InvalidKey, KeyRing, Principal, Scope
 from parlance.api.errors import Refused
 from parlance.contracts.problems import Problem
+from parlance.runtime.errors import Retryable
+
+IsAdmitted = Callable[[], Awaitable[bool]]
+"""Asks again whether somebody who was let in still may."""
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="parlance"'}
 _QUERY_NAMES = ("api_key", "apikey", "key", "token", "access_token")
@@ -48,6 +53,20 @@ class Gate:
         if not principal.has_scope(scope):
             raise Refused(Problem.FORBIDDEN, f"The key lacks the scope {scope}.")
         return principal
+
+    def keep_asking(self, key: str | None, scope: Scope) -> IsAdmitted:
+        """For an answer that lasts for hours: the key may be revoked meanwhile."""
+
+        async def is_admitted() -> bool:
+            try:
+                await self.admit(key, scope)
+            except Refused:
+                return False
+            except Retryable:
+                return True  # a database that is away says nothing about the key
+            return True
+
+        return is_admitted
 
 
 def _read_bearer(request: Request[Any, Any, Any]) -> str:

@@ -6,9 +6,13 @@ import json
 import random
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
-from parlance.api.domain.events import following
+import sqlalchemy as sa
+from parlance.api.auth import Scope
+from parlance.api.db import tables
+from parlance.api.domain.events import following, frames
 from parlance.api.domain.events.following import Position
 from parlance.api.domain.events.hub import Hub, Topic
 from parlance.contracts import ids
@@ -20,6 +24,7 @@ from parlance.runtime.bus import Bus
 
 from devstack import nats_server, waiting
 from tests.integration.api_web.conftest import OpenHub
+from tests.integration.api_web.support import Account, Api
 
 ACME = CompanySlug("acme")
 
@@ -239,6 +244,23 @@ async def test_closing_the_hub_ends_every_stream_at_once(open_hub: OpenHub) -> N
 
     async with asyncio.timeout(1):
         await reading
+
+
+async def test_a_stream_ends_soon_after_its_key_was_revoked(api: Api, acme: Account) -> None:
+    async def ping() -> AsyncGenerator[bytes, None]:
+        while True:
+            await asyncio.sleep(0.1)
+            yield frames.PING
+
+    is_admitted = api.parts.gate.keep_asking(acme.key, Scope.CALLS_READ)
+    body = following.while_admitted(ping(), is_admitted, every_seconds=0.2)
+    async with asyncio.timeout(20), contextlib.aclosing(body):
+        assert [await anext(body) for _ in range(5)] == [frames.PING] * 5
+        async with api.database.system_session() as session:
+            await session.execute(sa.update(tables.ApiKey).values(revoked_at=datetime.now(UTC)))
+
+        async for _ in body:
+            pass
 
 
 async def test_a_company_stream_shows_nothing_of_another_company(

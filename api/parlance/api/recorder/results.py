@@ -55,7 +55,7 @@ class ResultWriter:
         self._bus = bus
         self._clock = clock
         self._companies = Companies(database)
-        self._progress_at: dict[str, float] = {}
+        self._pace = _Pace(clock)
         self._appliers: dict[str, Applier] = {
             EventType.QUEUED: self._apply_queued,
             EventType.STARTED: self._apply_started,
@@ -69,8 +69,7 @@ class ResultWriter:
     def is_wanted(self, envelope: Envelope) -> bool:
         """Whether the event changes rows now; the others can be acked at once."""
         if envelope.type == EventType.PROGRESS:
-            last = self._progress_at.get(envelope.subject)
-            return last is None or self._clock.monotonic() - last >= PROGRESS_SECONDS
+            return self._pace.is_due(envelope.subject)
         return envelope.type in self._appliers
 
     async def apply(self, envelope: Envelope) -> None:
@@ -114,7 +113,7 @@ class ResultWriter:
 
     async def _apply_progress(self, company_id: uuid.UUID, envelope: Envelope) -> None:
         progress = _parse(envelope, messages.Progress)
-        self._progress_at[envelope.subject] = self._clock.monotonic()
+        self._pace.note(envelope.subject)
         async with self._database.company_session(company_id) as session:
             await records.update_percent(session, company_id, envelope, progress.percent)
         _count(envelope, "applied")
@@ -174,7 +173,6 @@ class ResultWriter:
             call.updated_at = self._clock.now()
             if call.status.is_terminal:
                 await outbox.withdraw(session, company_id, call.id)
-                self._progress_at.pop(envelope.subject, None)
         _count(envelope, "applied")
 
     async def _record(
@@ -197,7 +195,6 @@ class ResultWriter:
             call.updated_at = self._clock.now()
             await records.replace_result(session, call, found)
             await outbox.withdraw(session, company_id, call.id)
-        self._progress_at.pop(envelope.subject, None)
         _count(envelope, "applied")
         return call
 
@@ -211,6 +208,26 @@ class ResultWriter:
         _count(envelope, "broken")
         _log.error("broken artefact", call=envelope.subject, problem=str(broken))
         await self._bus.publish_event(replies.build_broken_artefact(envelope))
+
+
+class _Pace:
+    """When the percentage of each call was written last; knows only who has to wait."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._written_at: dict[str, float] = {}
+        """Oldest first."""
+
+    def is_due(self, call_id: str) -> bool:
+        written_at = self._written_at.get(call_id)
+        return written_at is None or self._clock.monotonic() - written_at >= PROGRESS_SECONDS
+
+    def note(self, call_id: str) -> None:
+        now = self._clock.monotonic()
+        self._written_at.pop(call_id, None)
+        self._written_at[call_id] = now
+        while now - self._written_at[oldest := next(iter(self._written_at))] >= PROGRESS_SECONDS:
+            del self._written_at[oldest]
 
 
 def _parse(envelope: Envelope, kind: type[_Data]) -> _Data:

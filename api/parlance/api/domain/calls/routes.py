@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from litestar import Controller, Request, Response, delete, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.params import FromQuery, PathParameter, QueryParameter
+from parlance.api import access
 from parlance.api.auth import Scope
 from parlance.api.dependencies import SCOPE_OPTION, BaseUrlIn, PartsIn, PrincipalIn
 from parlance.api.domain.calls import (
@@ -226,7 +227,9 @@ class CallsController(Controller):
         position = await following.find_position(parts.hub, reader.topic, last_id)
         if position.is_finished:
             return Response(None, status_code=204)  # tells an EventSource not to come back
-        return following.build_response(following.follow(parts.hub, reader.topic, position, reader))
+        body = following.follow(parts.hub, reader.topic, position, reader)
+        is_admitted = parts.gate.keep_asking(access.read_key(request), Scope.CALLS_READ)
+        return following.build_response(following.while_admitted(body, is_admitted))
 
     @post(
         "/{call_id:str}/cancel",

@@ -1,16 +1,19 @@
 """The event streams that clients see: snapshot, what is stored, what comes, and an end.
 
-`find_position` checks what a client brings back, `follow` makes the body. Called by the routes of
+`find_position` checks what a client brings back, `follow` makes the body, `while_admitted` ends it
+for a client whose key was revoked. Called by the routes of
 `GET /api/calls/{id}/events` and `GET /api/events`.
 """
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from litestar.response import Stream
+from parlance.api.access import IsAdmitted
 from parlance.api.domain.events import frames
 from parlance.api.domain.events.hub import Hub, ListenerCut, StreamRebuilt, Topic
 from parlance.contracts.bus.messages import Envelope, EventType
@@ -22,6 +25,8 @@ PING_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 1.0
 """An old call whose events were trimmed is told to be over after this time, not after a ping."""
 LIVE_WAIT_SECONDS = 3.0
+ADMISSION_SECONDS = 15.0
+"""How often the key of an open stream is looked at again."""
 _NO_ID = 1 << 62
 _MAX_ID = 10**18 - 1
 RESYNC = "resync"
@@ -74,6 +79,26 @@ async def find_position(hub: Hub, topic: Topic, last_id: int | None) -> Position
 
 def build_response(body: AsyncIterator[bytes]) -> Stream:
     return Stream(body, media_type=frames.MEDIA_TYPE, headers=dict(frames.HEADERS))
+
+
+async def while_admitted(
+    body: AsyncGenerator[bytes, None],
+    is_admitted: IsAdmitted,
+    *,
+    every_seconds: float = ADMISSION_SECONDS,
+) -> AsyncGenerator[bytes, None]:
+    """The frames, until the key is good no longer. The client that comes back is told why.
+
+    Asked before a frame is handed out; pings see to it that there is one.
+    """
+    ask_at = time.monotonic() + every_seconds
+    async with contextlib.aclosing(body):
+        async for frame in body:
+            if time.monotonic() >= ask_at:
+                if not await is_admitted():
+                    return
+                ask_at = time.monotonic() + every_seconds
+            yield frame
 
 
 async def follow(

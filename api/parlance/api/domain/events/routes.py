@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
+from parlance.api import access
 from parlance.api.auth import Scope
 from parlance.api.dependencies import SCOPE_OPTION, PartsIn, PrincipalIn
 from parlance.api.domain.events import following
@@ -29,4 +30,6 @@ async def follow_company(
     topic = Topic(CompanySlug(principal.company_slug))
     last_id = following.parse_last_id(request.headers.get("Last-Event-ID"), from_)
     position = await following.find_position(parts.hub, topic, last_id)
-    return following.build_response(following.follow(parts.hub, topic, position))
+    body = following.follow(parts.hub, topic, position)
+    is_admitted = parts.gate.keep_asking(access.read_key(request), Scope.CALLS_READ)
+    return following.build_response(following.while_admitted(body, is_admitted))
