@@ -13,7 +13,7 @@ import structlog
 from parlance.contracts.bus.messages import Envelope
 from parlance.contracts.crs.v1alpha1.calljob import CallJob
 from parlance.contracts.ids import CallId, InvalidId
-from parlance.operator.planning import conditions, transitions
+from parlance.operator.planning import conditions, ending
 from parlance.operator.planning.facts import Facts
 from parlance.operator.work_queue import Key
 from parlance.runtime.bus import Delivery
@@ -138,7 +138,7 @@ def _build_entry(job: CallJob, version: int, known: Entry | None) -> Entry:
 def _shrink(job: CallJob, version: int) -> FinishedJob | None:
     """None while the job is not finished or not let go."""
     done_at = job.status.completion_time
-    if not conditions.is_terminal(job.status) or transitions.needs_release(job) or not done_at:
+    if not conditions.is_terminal(job.status) or ending.needs_release(job) or not done_at:
         return None
     ttl_seconds = job.spec.ttl_seconds_after_finished
     return FinishedJob(

@@ -25,7 +25,9 @@ from parlance.contracts.crs.v1alpha1.calljob import (
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.operator.planning.facts import Facts
 from parlance.operator.planning.observed import Observed
+from parlance.operator.planning.steps import Plan
 
+LOOK_FIRST = Plan(needs_truth=True)
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 BUS = "2026-01-01T00:00:00+00:00"
 CALL = CallId("0190a000-0000-7000-8000-000000000001")

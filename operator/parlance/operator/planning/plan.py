@@ -1,7 +1,9 @@
 """The decision: what to do about a job, given what is known. Called by `reconcile.reconciler`.
 
 The order of the rules is the order of their weight. Each rule is a function that returns a plan,
-or None when it does not apply; what a rule does is in `transitions`.
+or None when it does not apply; what a rule does is in `dispatching`, `showing`, `holding` and
+`ending`. Order within a plan matters and is the same everywhere: first the bus, with message ids
+that make repeating harmless, then the status.
 """
 
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from parlance.contracts.bus import messages
 from parlance.contracts.crs.meta import FINALIZER, Reason
 from parlance.contracts.crs.v1alpha1.calljob import CallJob
 
-from . import conditions, transitions
+from . import conditions, dispatching, ending, holding, showing
 from .facts import Facts
 from .observed import (
     Observed,
@@ -41,12 +43,12 @@ def _delete(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
     if FINALIZER not in job.metadata.finalizers:
         return NOTHING
     if conditions.is_terminal(job.status):
-        return transitions.release(job)
+        return ending.release(job)
     if observed.bus_created is not None:
-        return transitions.delete(job, now=observed.now)
+        return ending.delete(job, now=observed.now)
     waited_seconds = observed.limits.release_seconds
     if has_passed(job.metadata.deletion_timestamp, waited_seconds, observed.now):
-        return transitions.delete_unheard(job, now=observed.now)
+        return ending.delete_unheard(job, now=observed.now)
     left = seconds_until(job.metadata.deletion_timestamp, waited_seconds, observed.now)
     return Plan(recheck_seconds=left)
 
@@ -54,11 +56,11 @@ def _delete(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
 def _finish(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
     if not conditions.is_terminal(job.status):
         return None
-    if transitions.needs_release(job):
-        return transitions.release(job)
+    if ending.needs_release(job):
+        return ending.release(job)
     done_at = job.status.completion_time
     if has_passed(done_at, job.spec.ttl_seconds_after_finished, observed.now):
-        return transitions.expire(job)
+        return ending.expire(job)
     return NOTHING
 
 
@@ -73,11 +75,11 @@ def _catch_up(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
 def _conclude(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
     match facts.verdict:
         case messages.Completed() as completed:
-            return transitions.complete(job, facts, completed, now=observed.now)
+            return ending.complete(job, facts, completed, now=observed.now)
         case messages.Failed() as failed:
-            return transitions.fail(job, facts, failed, now=observed.now)
+            return ending.fail(job, facts, failed, now=observed.now)
         case messages.Cancelled() as cancelled:
-            return transitions.cancel(job, facts, cancelled, now=observed.now)
+            return ending.cancel(job, facts, cancelled, now=observed.now)
         case _:
             return None
 
@@ -88,7 +90,7 @@ def _await_recorder(job: CallJob, facts: Facts, observed: Observed) -> Plan | No
         return None
     if _is_bus_rebuilt(job, observed):
         return None
-    return transitions.show_progress(job, facts, observed) or NOTHING
+    return showing.show_progress(job, facts, observed) or NOTHING
 
 
 def _obey_cancel(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
@@ -96,7 +98,7 @@ def _obey_cancel(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
         return None
     if job.status.attempts > 0 and not observed.is_truth:
         return _NEEDS_TRUTH
-    return transitions.announce_cancel(job, "cancelled by spec.cancel", now=observed.now)
+    return ending.announce_cancel(job, "cancelled by spec.cancel", now=observed.now)
 
 
 def _obey_suspend(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
@@ -106,25 +108,25 @@ def _obey_suspend(job: CallJob, facts: Facts, observed: Observed) -> Plan | None
         return NOTHING
     if conditions.is_dispatched(job.status) and not observed.is_truth:
         return _NEEDS_TRUTH
-    return transitions.suspend(job, now=observed.now)
+    return holding.suspend(job, now=observed.now)
 
 
 def _resume(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
     if not conditions.is_suspended(job.status):
         return None
-    return transitions.resume(job, now=observed.now)
+    return holding.resume(job, now=observed.now)
 
 
 def _dispatch(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
     if conditions.is_dispatched(job.status):
         return None
-    return transitions.dispatch(job, now=observed.now)
+    return dispatching.dispatch(job, now=observed.now)
 
 
 def _rebuild(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
     if not _is_bus_rebuilt(job, observed):
         return None
-    return transitions.dispatch_again(job, now=observed.now)
+    return dispatching.dispatch_again(job, now=observed.now)
 
 
 def _is_bus_rebuilt(job: CallJob, observed: Observed) -> bool:
@@ -140,9 +142,7 @@ def _enforce_deadline(job: CallJob, facts: Facts, observed: Observed) -> Plan | 
     if not observed.is_truth:
         return _NEEDS_TRUTH
     message = f"did not finish within {job.spec.active_deadline_seconds} s"
-    return transitions.announce_failure(
-        job, facts, Reason.DEADLINE_EXCEEDED, message, now=observed.now
-    )
+    return ending.announce_failure(job, facts, Reason.DEADLINE_EXCEEDED, message, now=observed.now)
 
 
 def _replace_worker(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
@@ -161,11 +161,11 @@ def _replace_worker(job: CallJob, facts: Facts, observed: Observed) -> Plan | No
         message = "the message vanished from the queue before a worker began"
     else:
         return None  # waiting for a free worker, however long
-    return transitions.retry(job, facts, message, now=observed.now)
+    return dispatching.retry(job, facts, message, now=observed.now)
 
 
 def _show(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
-    return transitions.show_progress(job, facts, observed)
+    return showing.show_progress(job, facts, observed)
 
 
 Rule = Callable[[CallJob, Facts, Observed], Plan | None]

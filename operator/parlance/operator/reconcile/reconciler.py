@@ -7,7 +7,7 @@ from parlance.contracts.crs.v1alpha1.calljob import CallJob
 from parlance.operator import metrics
 from parlance.operator.bus_state import BusState
 from parlance.operator.cache import FinishedJob, JobCache, LiveJob
-from parlance.operator.planning import conditions, plan, transitions
+from parlance.operator.planning import conditions, plan, showing
 from parlance.operator.planning.observed import Limits, Observed
 from parlance.operator.planning.steps import Plan, Record
 from parlance.operator.reconcile import observe
@@ -162,7 +162,7 @@ class Reconciler:
         if self._bus_state.silence_seconds < _OUTAGE_SECONDS:
             return  # not worth a write to every job
         try:
-            outage = transitions.explain_outage(live.job, now=self._now())
+            outage = showing.explain_outage(live.job, now=self._now())
             await self._applier.apply(Target(key, live.job, live.version), outage)
         except (Stale, KubeUnavailable, KubeRejected) as exc:
             _log.info("outage not shown", key=key, problem=str(exc))
