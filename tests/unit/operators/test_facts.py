@@ -5,7 +5,6 @@ from functools import reduce
 import pytest
 from parlance.contracts.bus import messages
 from parlance.contracts.bus.messages import Envelope
-from parlance.contracts.crs.meta import Reason
 from parlance.operator.planning import facts as facting
 from parlance.operator.planning.facts import Facts, RunStage, Waiting
 from parlance.operator.planning.outgoing import build_progress
@@ -103,14 +102,14 @@ def test_a_later_attempt_does_not_undo_a_verdict(verdict: messages.EventData) ->
     assert not facts.is_analyzed
 
 
-@pytest.mark.parametrize(
-    "reason", [Reason.OUTPUT_WRITE_FAILED, Reason.COMPANY_NOT_FOUND, Reason.ID_TAKEN]
-)
-def test_recorder_may_still_fail_what_was_analyzed(reason: Reason) -> None:
-    broken = FAILED.model_copy(update={"reason": reason})
-    facts = fold(event(ANALYZED), event(broken))
+@pytest.mark.parametrize("verdict", [FAILED, CANCELLED])
+def test_after_the_analysis_only_the_recorder_has_a_say(
+    verdict: messages.Failed | messages.Cancelled,
+) -> None:
+    by_recorder = event(verdict, detail=messages.BY_RECORDER)
 
-    assert facts.verdict == broken
+    assert fold(event(ANALYZED), event(verdict)).verdict is None
+    assert fold(event(ANALYZED), by_recorder).verdict == verdict
 
 
 def test_cancelled_before_analyzed_stays_cancelled() -> None:

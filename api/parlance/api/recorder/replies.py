@@ -1,31 +1,52 @@
-"""What the recorder itself says on the bus: a result is stored, or a call cannot be.
+"""What the recorder itself says on the bus: how a call has ended, or that it cannot be stored.
 
-Every id is made of call, attempt and type, so saying it twice is harmless. Called by `results`.
+Every id is made of call, attempt and type, so saying it twice is harmless. Called by `results`, and
+for event streams whose end is no longer on the bus.
 """
 
 from parlance.api.db import tables
 from parlance.contracts import ids
 from parlance.contracts.bus import messages
-from parlance.contracts.bus.messages import Envelope, EventType
-from parlance.contracts.calls import Stage
+from parlance.contracts.bus.messages import BY_RECORDER, Envelope, EventType
+from parlance.contracts.calls import CallStatus, Stage
 from parlance.contracts.crs.meta import Reason
+from parlance.contracts.ids import CompanySlug
 from parlance.contracts.problems import Problem
 
 
-def build_completed(call: tables.Call, envelope: Envelope) -> Envelope:
-    """The result is in Postgres. Named after the attempt whose result it is."""
-    completed = messages.Completed(
-        transcript_key=call.transcript_key or "",
-        transcript_sha256=call.transcript_sha256 or "",
-        segments=call.segment_count or 0,
-        duration_seconds=call.duration_seconds or 0.0,
-        summary=call.summary,
-    )
+def build_ended(call: tables.Call, company: CompanySlug) -> Envelope | None:
+    """The terminal event, made from the row; None while the call has not ended.
+
+    Named after the attempt whose result it is.
+    """
+    data: messages.EventData
+    match call.status:
+        case CallStatus.COMPLETED:
+            data = messages.Completed(
+                transcript_key=call.transcript_key or "",
+                transcript_sha256=call.transcript_sha256 or "",
+                segments=call.segment_count or 0,
+                duration_seconds=call.duration_seconds or 0.0,
+                summary=call.summary,
+            )
+        case CallStatus.FAILED:
+            data = messages.Failed(
+                reason=call.error_reason or "",
+                code=call.error_code or "",
+                message=call.error_message or "",
+                stage=Stage.TRANSCRIBE,
+                retryable=bool(call.error_retryable),
+            )
+        case CallStatus.CANCELLED:
+            data = messages.Cancelled(message=call.error_message or "")
+        case _:
+            return None
     return messages.build_call_event(
-        completed,
-        company=envelope.company,
-        call_id=ids.parse_call_id(envelope.subject),
-        attempt=call.attempt,
+        data,
+        company=company,
+        call_id=ids.parse_call_id(str(call.id)),
+        attempt=max(1, call.attempt),
+        detail="" if call.status is CallStatus.COMPLETED else BY_RECORDER,
         at=call.completed_at,
     )
 
@@ -65,4 +86,5 @@ def _build_failed(envelope: Envelope, reason: Reason, problem: Problem, message:
         company=envelope.company,
         call_id=ids.parse_call_id(envelope.subject),
         attempt=envelope.attempt,
+        detail=BY_RECORDER,
     )

@@ -14,7 +14,6 @@ from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.contracts.bus import messages
 from parlance.contracts.bus.messages import Envelope, EventType
-from parlance.contracts.calls import CallStatus
 from parlance.contracts.values import Value
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import Clock
@@ -143,7 +142,11 @@ class ResultWriter:
 
     async def _apply_analyzed(self, company_id: uuid.UUID, envelope: Envelope) -> None:
         """Record the result, commit, then say so. Said again when the event comes again: the
-        first word may have been lost with us, and the bus drops what it has heard."""
+        first word may have been lost with us, and the bus drops what it has heard.
+
+        Also said where the call has ended otherwise: another recorder may have written a failure
+        that came after this event, while the operator, who reads in order, waits for our word.
+        """
         analyzed = _parse(envelope, messages.Analyzed)
         async with self._database.company_session(company_id) as session:
             call = await records.find_call(session, company_id, uuid.UUID(envelope.subject))
@@ -155,8 +158,9 @@ class ResultWriter:
                 return
             with _RECORD_SECONDS.time():
                 call = await self._record(company_id, envelope, analyzed, found)
-        if call is not None and call.status is CallStatus.COMPLETED:
-            await self._bus.publish_event(replies.build_completed(call, envelope))
+        ended = replies.build_ended(call, envelope.company) if call is not None else None
+        if ended is not None:
+            await self._bus.publish_event(ended)
 
     # --- the parts they are made of -----------------------------------------------------------
 

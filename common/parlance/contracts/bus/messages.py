@@ -225,6 +225,15 @@ def build_call_event(
     )
 
 
+BY_RECORDER = "recorder"
+"""Detail in the id of a failure or cancellation that the recorder itself reports."""
+
+
+def is_by_recorder(event: Envelope) -> bool:
+    """Whether it says what stands in the database: then it is so, whatever was heard before."""
+    return event.id.endswith(f".{BY_RECORDER}")
+
+
 class CallDispatch(Value):
     """A message of JOBS: everything a worker needs to do one call."""
 

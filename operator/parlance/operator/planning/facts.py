@@ -12,13 +12,9 @@ from enum import StrEnum
 
 from parlance.contracts.bus import messages
 from parlance.contracts.bus.messages import Envelope, EventType
-from parlance.contracts.crs.meta import Reason
 
 TRANSCRIBED_PERCENT = 95
 ANALYZED_PERCENT = 99
-_RECORDER_REASONS = (Reason.OUTPUT_WRITE_FAILED, Reason.COMPANY_NOT_FOUND, Reason.ID_TAKEN)
-"""Failures that only the recorder finds, also after the worker was done: the only ones that may
-follow `analyzed`."""
 
 OWN_PROGRESS = "operator"
 """First part of the detail in the ids of our own progress events; workers give signs of life by
@@ -159,17 +155,20 @@ def _fold_analyzed(facts: Facts, event: Envelope) -> Facts:
 
 
 def _fold_failed(facts: Facts, event: Envelope) -> Facts:
-    failed = messages.parse_data(event, messages.Failed)
-    is_too_late = facts.is_analyzed and failed.reason not in _RECORDER_REASONS
-    if facts.verdict is not None or is_too_late:
+    if facts.verdict is not None or _is_too_late(facts, event):
         return facts
-    return dataclasses.replace(facts, verdict=failed)
+    return dataclasses.replace(facts, verdict=messages.parse_data(event, messages.Failed))
 
 
 def _fold_cancelled(facts: Facts, event: Envelope) -> Facts:
-    if facts.verdict is not None or facts.is_analyzed:
+    if facts.verdict is not None or _is_too_late(facts, event):
         return facts
     return dataclasses.replace(facts, verdict=messages.parse_data(event, messages.Cancelled))
+
+
+def _is_too_late(facts: Facts, event: Envelope) -> bool:
+    """After `analyzed` only the recorder has a say."""
+    return facts.is_analyzed and not messages.is_by_recorder(event)
 
 
 def _fold_completed(facts: Facts, event: Envelope, heard_at: datetime) -> Facts:

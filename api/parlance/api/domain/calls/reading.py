@@ -12,6 +12,7 @@ from parlance.api.domain.calls import queries, views
 from parlance.api.domain.calls.queries import FoundCall
 from parlance.api.domain.events.hub import Topic
 from parlance.api.errors import Refused
+from parlance.api.recorder import replies
 from parlance.api.wiring import Parts
 from parlance.contracts.bus.messages import Envelope
 from parlance.contracts.calls import CallStatus
@@ -83,7 +84,7 @@ class CallReader:
             found = await self.fetch_row()
         except Refused:
             return None
-        return views.build_terminal(found.call, CompanySlug(self.principal.company_slug))
+        return replies.build_ended(found.call, CompanySlug(self.principal.company_slug))
 
 
 def parse_etags(if_none_match: str) -> frozenset[str]:

@@ -7,11 +7,7 @@ from msgspec import UNSET
 from parlance.api.db import tables
 from parlance.api.domain.calls import schemas
 from parlance.contracts import calls as contract
-from parlance.contracts import ids
-from parlance.contracts.bus import messages
-from parlance.contracts.bus.messages import Envelope
-from parlance.contracts.calls import CallStatus, ModelInfo, Stage
-from parlance.contracts.ids import CompanySlug
+from parlance.contracts.calls import ModelInfo
 from parlance.contracts.insights import Insights
 
 
@@ -118,39 +114,6 @@ def build_notices(row: tables.Call) -> list[schemas.Notice]:
 
 def build_model(row: tables.Call) -> ModelInfo | None:
     return ModelInfo.model_validate(row.model) if row.model else None
-
-
-def build_terminal(row: tables.Call, company: CompanySlug) -> Envelope | None:
-    """The terminal event as the bus had it; for streams whose events are gone."""
-    data: messages.EventData
-    match row.status:
-        case CallStatus.COMPLETED:
-            data = messages.Completed(
-                transcript_key=row.transcript_key or "",
-                transcript_sha256=row.transcript_sha256 or "",
-                segments=row.segment_count or 0,
-                duration_seconds=row.duration_seconds or 0.0,
-                summary=row.summary,
-            )
-        case CallStatus.FAILED:
-            data = messages.Failed(
-                reason=row.error_reason or "",
-                code=row.error_code or "",
-                message=row.error_message or "",
-                stage=Stage.TRANSCRIBE,
-                retryable=bool(row.error_retryable),
-            )
-        case CallStatus.CANCELLED:
-            data = messages.Cancelled()
-        case _:
-            return None
-    return messages.build_call_event(
-        data,
-        company=company,
-        call_id=ids.parse_call_id(str(row.id)),
-        attempt=row.attempt,
-        at=row.completed_at,
-    )
 
 
 def format_audio_url(base_url: str, row: tables.Call) -> str:
