@@ -26,9 +26,11 @@ pathlib.Path("ready").touch()
 time.sleep(60)
 """
 # Starts the first server above and then waits to be killed.
+# A suite that runs in the background of a shell inherits an ignored SIGINT.
 PARENT = """
-import asyncio, pathlib, sys
+import asyncio, pathlib, signal, sys
 from devstack import process
+signal.signal(signal.SIGINT, signal.default_int_handler)
 folder, script = pathlib.Path(sys.argv[1]), sys.argv[2]
 command = process.Command("sleeper", [sys.executable, "-c", script], folder / "log", folder=folder)
 async def is_ready():

@@ -196,9 +196,11 @@ class ResultWriter:
             transitions.complete(
                 call, analyzed, found, attempt=envelope.attempt, at=self._clock.now()
             )
-            call.updated_at = self._clock.now()
             await records.replace_result(session, call, found)
             await outbox.withdraw(session, company_id, call.id)
+            # Last, since a long result takes a while to write: whoever asks for what has changed
+            # since the newest change he knows shall find this one after it.
+            call.updated_at = self._clock.now()
         _count(envelope, "applied")
         return call
 

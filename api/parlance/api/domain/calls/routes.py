@@ -75,7 +75,11 @@ class CallsController(Controller):
         cursor: Annotated[str | None, QueryParameter(max_length=256)] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=queries.MAX_PAGE)] = 50,
     ) -> schemas.CallPage:
-        """Newest first; with `updated_since` oldest change first, for keeping a copy up to date."""
+        """Newest first; with `updated_since` oldest change first, for keeping a copy up to date.
+
+        Ask from a minute before the newest change you have: several are written at once, and one
+        may become visible after a later one. Some then come twice, and none is missed.
+        """
         wanted = CallFilter(
             status=status,
             agent=agent,
