@@ -38,7 +38,6 @@ def test_suspended_job_is_not_dispatched() -> None:
     held = condition(ConditionType.SUSPENDED, "True", Reason.SUSPENDED, "suspended")
 
     assert plan(job(suspend=True), observed()) == Plan(
-        steps=(PutNote(ControlAction.PAUSE),),
         status=CallJobStatus(
             observed_generation=1, conditions=(accepted, held), phase=Phase.SUSPENDED
         ),
@@ -46,12 +45,11 @@ def test_suspended_job_is_not_dispatched() -> None:
     )
 
 
-def test_job_resumed_before_it_ever_ran_is_announced_and_its_note_taken_back() -> None:
+def test_job_resumed_before_it_ever_ran_is_announced_like_a_new_one() -> None:
     held = condition(ConditionType.SUSPENDED, "True", Reason.SUSPENDED, "suspended")
     new = job(CallJobStatus(conditions=(ACCEPTED, held), phase=Phase.SUSPENDED))
 
     assert plan(new, observed(5)).steps == (
-        ClearNote(),
         Publish(outgoing.build_queued(new, attempt=1, now=at(5))),
         SendDispatch(outgoing.build_dispatch(new, attempt=1, now=at(5))),
     )

@@ -11,7 +11,7 @@ from nats.errors import Error as NatsError
 
 _SETTLE_SECONDS = 0.02
 _REFUSED_SUBJECT = "permissions violation"
-"""The one error after which the server keeps the connection."""
+"""An error after which the server keeps the connection, and which nats-py survives."""
 
 
 class NatsClient(Client):

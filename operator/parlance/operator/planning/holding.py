@@ -22,8 +22,11 @@ def suspend(job: CallJob, *, now: datetime) -> Plan:
     status = statuses.set_condition(
         job, status, ConditionType.SUSPENDED, True, Reason.SUSPENDED, message, now=now
     )
+    # No note for a job that waits for its first dispatch: should the wish be taken back before this
+    # plan is carried out, the dispatch that follows would find a note that nobody clears.
+    note = (PutNote(ControlAction.PAUSE),) if was_dispatched else ()
     return Plan(
-        steps=(PutNote(ControlAction.PAUSE), *statuses.drop_message(job.status)),
+        steps=(*note, *statuses.drop_message(job.status)),
         status=status.model_copy(
             update={"phase": Phase.SUSPENDED, "start_time": None, "progress": None}
         ),
@@ -39,12 +42,11 @@ def resume(job: CallJob, *, now: datetime) -> Plan:
         job, job.status, ConditionType.SUSPENDED, False, Reason.RESUMED, "resumed", now=now
     )
     status = statuses.queue(job, status, attempt=attempt, message="resumed", now=now)
-    queued = (Publish(outgoing.build_queued(job, attempt=attempt, now=now)),) if is_first else ()
+    queued = Publish(outgoing.build_queued(job, attempt=attempt, now=now))
     return Plan(
         adds_finalizer=statuses.lacks_finalizer(job),
         steps=(
-            ClearNote(),
-            *queued,
+            queued if is_first else ClearNote(),
             SendDispatch(outgoing.build_dispatch(job, attempt=attempt, now=now)),
         ),
         status=status.model_copy(update={"resumes": status.resumes + (0 if is_first else 1)}),
