@@ -203,6 +203,21 @@ async def test_the_tail_sees_every_event_once_and_in_order_over_restarts(
     assert sequences == sorted(set(sequences))
 
 
+async def test_a_request_that_is_cancelled_just_when_its_answer_comes_is_cancelled(
+    bus: Bus,
+) -> None:
+    """`asyncio.wait_for` of Python 3.11 forgets such a cancellation: a loop that was told to end
+    went on, and whoever closed it waited for ever."""
+    client = bus._connection.nc
+    asking = asyncio.create_task(client.request("$JS.API.INFO", timeout=10))
+    await asyncio.sleep(0)
+    (answer,) = client._resp_map.values()
+    answer.add_done_callback(lambda _: asking.cancel())
+    await asyncio.wait((asking,))
+
+    assert asking.cancelled()
+
+
 async def test_losing_the_whole_store_is_noticed_and_everything_is_declared_again(
     bus: Bus, nats: nats_server.NatsServer
 ) -> None:

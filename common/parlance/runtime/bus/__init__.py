@@ -2,7 +2,7 @@
 
     client      Bus and open_bus: publishing, pulling, reading, control notes
     connection  kept for ever; how often something is tried
-    nats_client the library's client, with two gaps closed
+    nats_client the library's client, with its gaps closed
     declare     applies the streams and consumers of `contracts.bus.streams`
     pull        durable consumers: Delivery with ack, nak, in_progress
     tail        ordered following of a stream from now on
