@@ -85,9 +85,9 @@ async def _set_up() -> None:
 def _print_state(state: supervisor.State) -> None:
     print(f"API       {state.url}   (documentation: {state.url}/api/docs)")
     print(f"API key   {state.api_key}")
-    print(f"login     {state.admin_email} / {state.admin_password}")
+    print(f"login     {state.admin_email} / {state.admin_password}   (of the interface to come)")
     print(f"kubectl   {state.kubectl} --kubeconfig {state.kubeconfig} -n {state.namespace}")
-    print(f"settings  {PLACE.environment_file}")
+    print(f"shell     set -a; . {PLACE.environment_file}; set +a; PATH={PLACE.programs}:$PATH")
 
 
 def _run(main_coroutine: Coroutine[Any, Any, int]) -> int:

@@ -185,7 +185,7 @@ async def _prepare_cluster(cluster: Cluster) -> None:
 
 
 async def _prepare_company(folder: pathlib.Path, environment: Mapping[str, str]) -> Credentials:
-    """Schema and first company, by the same commands that the chart runs."""
+    """Schema and first company, by the same commands that an administrator runs."""
     await _run_parlance("api", "migrate", folder=folder, environment=environment)
     kept = folder / "credentials.json"
     if not kept.exists():

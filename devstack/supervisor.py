@@ -34,6 +34,7 @@ class State:
     kubeconfig: str
     kubectl: str
     namespace: str
+    database_url: str
     pid: int
 
 
@@ -58,6 +59,11 @@ class Place:
     @property
     def environment_file(self) -> pathlib.Path:
         return self.local / "parlance.env"
+
+    @property
+    def programs(self) -> pathlib.Path:
+        """For the PATH of a shell: kubectl."""
+        return self.local / "bin"
 
     @property
     def log(self) -> pathlib.Path:
@@ -132,6 +138,7 @@ def describe(running: stack.Stack) -> State:
         kubeconfig=str(running.cluster.kubeconfig),
         kubectl=str(running.cluster.kubectl),
         namespace=running.namespace,
+        database_url=running.environment["PARLANCE_DATABASE_URL"],
         pid=os.getpid(),
     )
 
@@ -141,8 +148,13 @@ def _write_state(place: Place, state: State) -> None:
         place.environment_file,
         f"PARLANCE_URL={state.url}\n"
         f"PARLANCE_API_KEY={state.api_key}\n"
-        f"KUBECONFIG={state.kubeconfig}\n",
+        f"KUBECONFIG={state.kubeconfig}\n"
+        f"PARLANCE_DATABASE_URL={state.database_url}\n",
     )
+    place.programs.mkdir(exist_ok=True)
+    kubectl = place.programs / "kubectl"
+    kubectl.unlink(missing_ok=True)
+    kubectl.symlink_to(state.kubectl)
     _write_private(place.state, json.dumps(dataclasses.asdict(state)))
 
 

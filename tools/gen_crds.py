@@ -1,7 +1,7 @@
 """Writes `crds/*.yaml` and their reference page from the models in `parlance.contracts.crs`.
 
 `python -m tools.gen_crds` writes, `--check` only tells whether the files are in step (used by
-`make check`). The chart's CRD subchart and devstack take the files from `crds/`.
+`make check`). devstack applies the files in `crds/` as an administrator would.
 """
 
 import argparse

@@ -37,3 +37,22 @@ def test_the_files_that_the_architecture_names_exist() -> None:
 
 def test_the_changelog_has_an_unreleased_section() -> None:
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_functions_and_classes_that_the_architecture_names_exist() -> None:
+    """`name` is defined somewhere, and `Class.method` in one file together."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`([A-Za-z_]\w*(?:\.\w+)?)`", text))
+    words = {"parlance", *re.findall(r"`(call\.\w+|\w+\.py)`", text)}
+    roots = [ROOT / root for root in ("api", "common", "operator", "inference", "devstack")]
+    sources = [path.read_text() for root in roots for path in root.rglob("*.py")]
+
+    def is_defined(name: str) -> bool:
+        parts = [
+            re.compile(rf"\b(def|class) {part}\b|^\W*(self\.)?{part}(:[^=\n]+)? = ", re.MULTILINE)
+            for part in name.split(".")
+        ]
+        return any(all(part.search(source) for part in parts) for source in sources)
+
+    assert len(named - words) > 40
+    assert [name for name in sorted(named - words) if not is_defined(name)] == []

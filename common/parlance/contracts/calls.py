@@ -53,7 +53,6 @@ class Stage(StrEnum):
     TRANSCRIBE = "transcribe"
     SPEAKERS = "speakers"
     INSIGHTS = "insights"
-    REDACT = "redact"
 
 
 class Role(StrEnum):

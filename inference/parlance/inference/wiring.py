@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import structlog
 from parlance.inference.asr import canary, client
 from parlance.inference.asr.canary import ModelHealth
 from parlance.inference.audio import vad
@@ -26,6 +27,8 @@ from parlance.runtime.bus import Bus
 from parlance.runtime.clock import SystemClock
 from parlance.runtime.process import Process
 from parlance.runtime.settings import BusSettings, StoreSettings, TelemetrySettings
+
+_log = structlog.get_logger(__name__)
 
 _READ_PATIENCE_SECONDS = 40.0
 """Below the 60 s that a decoder may be without bytes."""
@@ -52,7 +55,10 @@ async def run_worker(settings: Settings, process: Process) -> None:
         async with bus.open_bus(settings.bus, client_name=name) as events:
             loop = WorkerLoop(events, tools, SystemClock(), slots=settings.worker.worker_slots)
             live, ready = _build_checks(loop, events, model_health)
-            async with telemetry.serve_health(settings.telemetry, live=live, ready=ready):
+            async with telemetry.serve_health(
+                settings.telemetry, live=live, ready=ready
+            ) as endpoint:
+                _log.info("worker started", host=endpoint.host, port=endpoint.port)
                 await loop.run(process.stopping, drain_seconds=settings.worker.worker_drain_seconds)
 
 

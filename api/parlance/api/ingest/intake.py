@@ -2,7 +2,7 @@
 
 The same for an upload and for a fetched address: the first bytes decide what it is, the rest goes
 straight into the store while it is hashed and counted, then a sandboxed child probes it. Called by
-`domain.calls.accepting`.
+`domain.calls.upload_routes`, `uploading` and `fetching`.
 """
 
 import asyncio

@@ -53,9 +53,6 @@ def build_calljob(
     call: tables.Call, company: CompanySlug, *, traceparent: str | None = None
 ) -> dict[str, JsonValue]:
     """The CallJob of a call that came in by the API."""
-    stages = [calljob.JobStage.TRANSCRIBE, calljob.JobStage.SPEAKERS, calljob.JobStage.INSIGHTS]
-    if call.redact_pii:
-        stages.append(calljob.JobStage.REDACT)
     spec = calljob.CallJobSpec(
         company=company,
         audio=calljob.Audio(
@@ -63,7 +60,6 @@ def build_calljob(
         ),
         channels=calljob.Channels.of(call.channels),
         language=call.language,
-        stages=tuple(stages),
         priority_class=calljob.PriorityClass.of(call.priority),
         active_deadline_seconds=_plan_deadline_seconds(call.duration_seconds or 0.0),
     )

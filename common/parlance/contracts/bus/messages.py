@@ -1,6 +1,6 @@
 """Messages on the bus: the event envelope with its typed data, the dispatch, the control note.
 
-The same envelope travels over NATS, SSE and webhooks. Ids and keys only, never audio or rows.
+The same envelope travels over NATS and SSE. Ids and keys only, never audio or rows.
 """
 
 from datetime import UTC, datetime
@@ -95,6 +95,8 @@ class SegmentsReady(Value):
 
 
 class Progress(Value):
+    """How far the call is."""
+
     percent: int = Field(ge=0, le=100)
     stage: Stage
     processed_seconds: float
@@ -110,6 +112,8 @@ class Retrying(Value):
 
 
 class Transcribed(Value):
+    """The transcript is stored; insights follow."""
+
     object_key: str
     sha256: str
     segments: int
@@ -142,6 +146,8 @@ class Completed(Value):
 
 
 class Failed(Value):
+    """The call ended without a result."""
+
     reason: str
     """A `crs.meta.Reason`."""
     code: str
@@ -152,6 +158,8 @@ class Failed(Value):
 
 
 class Cancelled(Value):
+    """Somebody ended the call."""
+
     reason: str = "Cancelled"
     message: str = ""
 
@@ -179,7 +187,7 @@ _Data = TypeVar("_Data", bound=Value)
 
 
 class Envelope(Value):
-    """What NATS, SSE and webhooks carry alike."""
+    """What NATS and SSE carry alike."""
 
     id: str
     """Unique; also the Nats-Msg-Id."""

@@ -2,7 +2,8 @@
 
 An analyser is a name, a version, what it needs, its options and a function from the call (and what
 it needs) to fields of `Insights`. To add one: write its pure function in a module of its own, wrap
-it here, list it in `LEXICAL`, and describe it in docs/reference/insights.md. `runner` runs them.
+it here, list it in `build_lexical`, give `Insights` a field of the name, and describe it in
+docs/reference/insights.md. `runner` runs them.
 """
 
 import graphlib

@@ -33,7 +33,7 @@ def test_everything_is_read_from_a_forms_texts() -> None:
             "priority": "bulk",
             "recorded_at": "2026-01-02T03:04:05Z",
             "metadata": '{"a": [1]}',
-            "redact_pii": "true",
+            "redact_pii": "false",
             "allow_duplicate": "1",
         }
     )
@@ -43,7 +43,7 @@ def test_everything_is_read_from_a_forms_texts() -> None:
     assert (parsed.channels, parsed.priority) == (ChannelPolicy.AGENT_LEFT, Priority.BULK)
     assert parsed.recorded_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert parsed.metadata == {"a": [1]}
-    assert (parsed.redact_pii, parsed.allow_duplicate) == (True, True)
+    assert (parsed.redact_pii, parsed.allow_duplicate) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,7 @@ def test_everything_is_read_from_a_forms_texts() -> None:
         ("metadata", "[]"),
         ("metadata", '{"a": "' + "x" * fields.MAX_METADATA_BYTES + '"}'),
         ("redact_pii", "perhaps"),
+        ("redact_pii", "true"),
     ],
 )
 def test_a_wrong_value_is_blamed_on_its_field(name: str, value: str) -> None:

@@ -58,13 +58,6 @@ def test_the_whole_manifest() -> None:
     }
 
 
-def test_redaction_is_a_further_stage() -> None:
-    spec = outbox.build_calljob(build_call(redact_pii=True), ACME)["spec"]
-
-    assert isinstance(spec, dict)
-    assert spec["stages"] == ["Transcribe", "Speakers", "Insights", "Redact"]
-
-
 def test_a_long_call_gets_a_long_deadline() -> None:
     spec = outbox.build_calljob(build_call(duration_seconds=36_000.0), ACME)["spec"]
 

@@ -11,6 +11,7 @@ import pytest
 from parlance.contracts.calls import Sentiment, Transcript
 from parlance.contracts.insights import AnalyzerError, Insights, TrackerRule
 from parlance.inference.insights import pipeline
+from parlance.inference.insights.analyzers import Findings
 
 from tests.unit.inference.insights import calls
 
@@ -41,6 +42,14 @@ def long_call(segments: int) -> Transcript:
 
 def errors_of(insights: Insights) -> dict[str, str]:
     return {run.name: str(run.error_code) for run in insights.analyzers if not run.ok}
+
+
+def test_insights_have_a_place_for_all_that_is_found() -> None:
+    """A name that `Insights` does not know would be dropped without a word."""
+    found = {name for kind in Findings.__subclasses__() for name in kind.model_fields}
+
+    assert found
+    assert found <= set(Insights.model_fields)
 
 
 async def test_a_call_gets_every_part() -> None:

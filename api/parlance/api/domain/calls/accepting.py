@@ -1,4 +1,4 @@
-"""Makes a call of a stored file: probe it, then one transaction for row, outbox and audit.
+"""Makes a call of a stored and probed file: one transaction for row, outbox and audit.
 
 After the commit the call is safe: whatever dies, it reaches an end. Called by the routes of
 `add-calls` and `addcallurl`.

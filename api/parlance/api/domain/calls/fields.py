@@ -68,6 +68,13 @@ def check_time(value: datetime) -> datetime:
     return value
 
 
+def _refuse_redaction(is_wanted: bool) -> bool:
+    """Better no call than a transcript that holds what was to be left out. Raises ValueError."""
+    if is_wanted:
+        raise ValueError("is not available yet: nothing would be left out of the transcript")
+    return is_wanted
+
+
 class CallFields(BaseModel):
     """Everything beside the audio itself."""
 
@@ -96,8 +103,8 @@ class CallFields(BaseModel):
         default_factory=dict
     )
     """Anything else, given back as it is; a JSON object of at most 16 KiB."""
-    redact_pii: bool = False
-    """Leave personal data out of the transcript."""
+    redact_pii: Annotated[bool, AfterValidator(_refuse_redaction)] = False
+    """Leave personal data out of the transcript. Not available yet: `true` is refused."""
     allow_duplicate: bool = False
     """Accept audio that the company has uploaded before."""
 

@@ -144,7 +144,6 @@ class JobStage(StrEnum):
     TRANSCRIBE = "Transcribe"
     SPEAKERS = "Speakers"
     INSIGHTS = "Insights"
-    REDACT = "Redact"
 
     @property
     def stage(self) -> Stage:
@@ -156,8 +155,8 @@ class Audio(CrValue):
 
     object_key: Annotated[str, Field(min_length=1, max_length=512)] | None = None
     """Key in Parlance's own object store; below `<company>/`."""
-    uri: Annotated[str, Field(pattern="^(https|s3|gs)://", max_length=2048)] | None = None
-    """Address outside the store: https, s3 or gs."""
+    uri: Annotated[str, Field(pattern="^https://", max_length=2048)] | None = None
+    """Address outside the store; https only."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$", max_length=64)] | None = None
     """Hash of the bytes, checked by the worker when given."""
     media_type: Annotated[str, Field(max_length=128)] | None = None
