@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import structlog
+from parlance.runtime import tasks
 from parlance.runtime.process import Process
 
 _log = structlog.get_logger(__name__)
@@ -31,9 +32,7 @@ class Loops:
         self._process.stop(exit_code=1)
 
     async def cancel(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await tasks.end(*self._tasks)
 
 
 @contextlib.asynccontextmanager

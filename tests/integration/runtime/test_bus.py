@@ -203,19 +203,35 @@ async def test_the_tail_sees_every_event_once_and_in_order_over_restarts(
     assert sequences == sorted(set(sequences))
 
 
+@pytest.mark.parametrize("subject", ["$JS.API.INFO", "nobody.answers"])
 async def test_a_request_that_is_cancelled_just_when_its_answer_comes_is_cancelled(
-    bus: Bus,
+    bus: Bus, subject: str
 ) -> None:
     """`asyncio.wait_for` of Python 3.11 forgets such a cancellation: a loop that was told to end
     went on, and whoever closed it waited for ever."""
     client = bus._connection.nc
-    asking = asyncio.create_task(client.request("$JS.API.INFO", timeout=10))
+    asking = asyncio.create_task(client.request(subject, timeout=10))
     await asyncio.sleep(0)
     (answer,) = client._resp_map.values()
     answer.add_done_callback(lambda _: asking.cancel())
     await asyncio.wait((asking,))
 
     assert asking.cancelled()
+
+
+async def test_a_read_that_is_cancelled_at_any_moment_is_cancelled(bus: Bus) -> None:
+    call_id = new_call_id()
+    for number in range(3):
+        await bus.publish_event(progress(call_id, number))
+
+    for turns in range(60):
+        reading = asyncio.create_task(stored(bus, call_id))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        is_due = reading.cancel()
+        await asyncio.wait((reading,))
+
+        assert reading.cancelled() == is_due
 
 
 async def test_losing_the_whole_store_is_noticed_and_everything_is_declared_again(

@@ -14,7 +14,7 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 from parlance.contracts.bus import streams, subjects
 from parlance.contracts.bus.messages import CallDispatch, ControlAction, Envelope
 from parlance.contracts.calls import Priority
-from parlance.runtime import telemetry
+from parlance.runtime import tasks, telemetry
 from parlance.runtime.bus import read as reading
 from parlance.runtime.bus import tail as tailing
 from parlance.runtime.bus.connection import Connection
@@ -64,10 +64,12 @@ class Bus:
         await self._connection.ensure()
 
     async def close(self) -> None:
-        if self.is_connected:
-            for puller in self._pullers.values():
-                await puller.close()
-        await self._connection.close()
+        try:
+            if self.is_connected:
+                for puller in self._pullers.values():
+                    await puller.close()
+        finally:
+            await self._connection.close()
 
     # --- publishing -------------------------------------------------------------------------
 
@@ -295,6 +297,5 @@ async def open_bus(
                 raise BusUnavailable(f"connect to {settings.nats_url}") from exc
         yield bus
     finally:
-        connecting.cancel()
-        await asyncio.wait((connecting,))  # or a socket that was just opened is nobody's
+        await tasks.end(connecting)  # waited for, or a socket that was just opened is nobody's
         await bus.close()

@@ -3,6 +3,7 @@ often something is tried. `client` stands on it; nobody else does.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TypeVar
@@ -75,11 +76,14 @@ class Connection:
         """Also before the first connect has begun."""
         if self._ensure_task is not None:
             self._ensure_task.cancel()
-        if self.nc.is_connected:
-            await self.nc.flush(timeout=_FLUSH_SECONDS)
-        if self.nc.is_connected or self.nc.is_reconnecting or self.nc.is_connecting:
-            await self.nc.close()
-        _CONNECTED.set(0)
+        try:
+            if self.nc.is_connected:
+                with contextlib.suppress(NatsError, TimeoutError):  # a server that stands still
+                    await self.nc.flush(timeout=_FLUSH_SECONDS)
+        finally:
+            if self.nc.is_connected or self.nc.is_reconnecting or self.nc.is_connecting:
+                await self.nc.close()
+            _CONNECTED.set(0)
 
     async def ensure(self) -> None:
         """Declare streams and consumers (again): for callers that saw a stream missing."""

@@ -75,12 +75,15 @@ class NatsClient(Client):
 def _cancellation_kept() -> Iterator[None]:
     """Raise the CancelledError that the body was given and swallowed.
 
-    Theirs waits with `asyncio.wait_for`, which on Python 3.11 returns normally when the answer and
-    the cancellation come together, or passes over the exception by itself. A loop that was told to
-    end would go on, and whoever waits for its end would wait for ever.
+    Theirs waits with `asyncio.wait_for`, which on Python 3.11 gives the answer, or the answer's own
+    error, when it comes together with the cancellation; other places pass over the exception by
+    themselves. A loop that was told to end would go on, and whoever waits for its end would wait
+    for ever.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task is not None else 0
-    yield
-    if task is not None and task.cancelling() > before:
-        raise asyncio.CancelledError
+    try:
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError

@@ -125,8 +125,9 @@ class Puller:
             with contextlib.suppress(NatsError, TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await self._client.end_interest(self._subscription)
-        for message in self._take_ready(len(self._returned) + self._queue.qsize()):
-            await message.nak()
+        with contextlib.suppress(NatsError, TimeoutError):
+            for message in self._take_ready(len(self._returned) + self._queue.qsize()):
+                await message.nak()
 
     async def discard(self) -> None:
         """Stop listening; for readers that ack nothing."""

@@ -62,28 +62,31 @@ async def _get_batch(
     request = {"seq": sequence, "next_by_subj": filter_subject, "batch": _BATCH}
     inbox = client.new_inbox()
     try:
-        subscription = await client.subscribe(inbox)
+        # Not their `next_msg`: a cancellation gets lost in it.
+        arrived: asyncio.Queue[Msg] = asyncio.Queue()
+        subscription = await client.subscribe(inbox, cb=arrived.put)
         try:
             await client.publish(
                 f"$JS.API.DIRECT.GET.{stream}", json.dumps(request).encode(), inbox
             )
-            return await _collect(subscription.next_msg, timeout_seconds)
+            return await _collect(arrived, timeout_seconds)
         finally:
             await subscription.unsubscribe()
     except (NatsError, TimeoutError) as exc:
         raise BusUnavailable(f"read of {stream}") from exc
 
 
-async def _collect(next_message, timeout_seconds: float) -> tuple[list[Msg], bool]:  # type: ignore[no-untyped-def] # bound method of the untyped client
+async def _collect(arrived: asyncio.Queue[Msg], timeout_seconds: float) -> tuple[list[Msg], bool]:
     messages: list[Msg] = []
     async with asyncio.timeout(timeout_seconds):
         while True:
-            message = await next_message(timeout=timeout_seconds)
-            status = (message.headers or {}).get("Status")
+            message = await arrived.get()
+            headers = message.headers or {}
+            status = headers.get("Status")
             if status == "404":
                 return messages, False
             if status == "204":
-                return messages, int(message.headers.get("Nats-Num-Pending", "0")) > 0
+                return messages, int(headers.get("Nats-Num-Pending", "0")) > 0
             if status is not None:
                 raise BusUnavailable(f"direct get: status {status}")
             messages.append(message)

@@ -8,6 +8,7 @@ import structlog
 from parlance.contracts.bus.messages import ControlAction
 from parlance.inference.worker import metrics
 from parlance.inference.worker.ports import CallBus
+from parlance.runtime import tasks
 
 _log = structlog.get_logger(__name__)
 _PAUSE_SECONDS = 1.0
@@ -23,8 +24,7 @@ async def watched(bus: CallBus, listener: Listener) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        watch.cancel()
-        await asyncio.wait([watch])
+        await tasks.end(watch)
 
 
 async def _watch_forever(bus: CallBus, listener: Listener) -> None:

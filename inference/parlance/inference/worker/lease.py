@@ -8,6 +8,7 @@ import structlog
 from parlance.contracts.bus.messages import CallDispatch
 from parlance.contracts.bus.streams import WORKER_HEARTBEAT_SECONDS
 from parlance.inference.worker.ports import CallBus, CallDelivery
+from parlance.runtime import tasks
 from parlance.runtime.errors import BusUnavailable
 
 _log = structlog.get_logger(__name__)
@@ -56,8 +57,7 @@ class Lease:
         try:
             yield
         finally:
-            beat.cancel()
-            await asyncio.wait([beat])
+            await tasks.end(beat)
 
     async def _beat(self, every_seconds: float) -> None:
         while True:

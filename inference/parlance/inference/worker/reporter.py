@@ -22,6 +22,7 @@ from parlance.contracts.calls import Stage
 from parlance.inference.worker.lease import Lease
 from parlance.inference.worker.patience import Patience
 from parlance.inference.worker.ports import CallBus
+from parlance.runtime import tasks
 from parlance.runtime.clock import Clock
 from parlance.runtime.errors import BusUnavailable
 
@@ -93,8 +94,7 @@ class Reporter:
         try:
             yield
         finally:
-            signs.cancel()
-            await asyncio.wait([signs])
+            await tasks.end(signs)
 
     async def _give_signs(self, quiet_seconds: float) -> None:
         while True:

@@ -17,6 +17,7 @@ from parlance.api.access import IsAdmitted
 from parlance.api.domain.events import frames
 from parlance.api.domain.events.hub import Hub, ListenerCut, StreamRebuilt, Topic
 from parlance.contracts.bus.messages import Envelope, EventType
+from parlance.runtime import tasks
 from parlance.runtime.bus import StoredEvent
 from parlance.runtime.errors import Retryable
 
@@ -174,8 +175,7 @@ async def _with_pauses(
             yield finished.result()
     finally:
         if pending is not None:
-            pending.cancel()
-            await asyncio.gather(pending, return_exceptions=True)
+            await tasks.end(pending)
         await events.aclose()
 
 

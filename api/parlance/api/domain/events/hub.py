@@ -14,6 +14,7 @@ import structlog
 from parlance.contracts.bus import subjects
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.ids import CompanySlug
+from parlance.runtime import tasks
 from parlance.runtime.bus import Bus, StoredEvent
 from parlance.runtime.errors import BusReset, BusUnavailable
 from prometheus_client import Counter, Gauge
@@ -208,5 +209,4 @@ async def open_hub(bus: Bus) -> AsyncIterator[Hub]:
         yield hub
     finally:
         hub.close()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await tasks.end(running)
