@@ -28,6 +28,9 @@ class PackerOptions:
     """...and takes no span that would make it longer than this..."""
     first_max_extent_seconds: float = 10.0
     """...nor waits longer than this for one."""
+    min_window_seconds: float = 0.5
+    """A shorter one is filled with silence: a call may end just after its speech was cut, and the
+    speech model refuses what is shorter than 0.1 s."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class Window:
     """Counts the windows of the call, all channels, in the order in which they are made."""
     channel: int
     samples: Samples
-    """int16, shape (samples,), 16 kHz, at most `max_window_seconds` long."""
+    """int16, shape (samples,), 16 kHz, `min_window_seconds` to `max_window_seconds` long. What was
+    filled with silence is in no piece."""
     pieces: tuple[Piece, ...]
 
     @property
@@ -164,7 +168,7 @@ class ChannelPacker:
 
     def _close(self) -> "Sound":
         draft, self._draft, self._is_first = self._draft, _Draft(), False
-        return Sound(self._channel, tuple(draft.pieces))
+        return Sound(self._channel, tuple(draft.pieces), _samples(self._options.min_window_seconds))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -174,6 +178,7 @@ class Sound:
     channel: int
     parts: tuple[tuple[int, Samples], ...]
     """(first sample in the call, sound), ascending."""
+    min_samples: int
 
     def build_window(self, index: int) -> Window:
         pieces: list[Piece] = []
@@ -181,7 +186,8 @@ class Sound:
         for start, sound in self.parts:
             pieces.append(_build_piece(position, start, len(sound)))
             position += len(sound)
-        samples = np.concatenate([sound for _, sound in self.parts])
+        silence = np.zeros(max(0, self.min_samples - position), np.int16)
+        samples = np.concatenate([*(sound for _, sound in self.parts), silence])
         return Window(index, self.channel, samples, tuple(pieces))
 
 

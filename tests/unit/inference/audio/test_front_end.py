@@ -69,6 +69,24 @@ def test_every_sample_of_speech_is_in_exactly_one_window() -> None:
             assert count[round(start_seconds * 16_000) : round(end_seconds * 16_000)].min() == 1
 
 
+def test_no_window_is_too_short_for_the_model_wherever_a_call_ends() -> None:
+    """Speech that fades out is cut at its quietest point, which is its end: what then still comes
+    may be a few milliseconds, in a window of their own."""
+    heard_seconds = []
+    for hundredths in range(700, 1000):
+        sound = sounds.build_call((0, hundredths / 100), seconds=hundredths / 100)
+        fading = (sound * np.linspace(1.0, 0.2, len(sound))).astype(np.int16)
+        front_end = FrontEnd(
+            sounds.LoudnessModel(), ChannelPolicy.AUTO, 1, FrontEndOptions.for_windows(14.8)
+        )
+        windows = front_end.feed(fading.tobytes()) + front_end.finish()
+
+        assert min(window.length_seconds for window in windows) >= 0.5
+        assert windows[-1].end_seconds == pytest.approx(hundredths / 100, abs=0.5)
+        heard_seconds += [sum(piece.length_seconds for piece in w.pieces) for w in windows]
+    assert min(heard_seconds) < 0.1
+
+
 def test_a_window_holds_the_sound_of_its_place_in_the_call() -> None:
     pcm = build_dialogue(60.0)
     channels = np.frombuffer(pcm, "<i2").reshape(-1, 2).T
