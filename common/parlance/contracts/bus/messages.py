@@ -109,6 +109,8 @@ class Retrying(Value):
     reason: str
     message: str
     next_attempt: int
+    deliveries: int = Field(default=1, ge=1)
+    """Of its message, while the run lasted: more than one when heartbeats were lost."""
 
 
 class Transcribed(Value):

@@ -56,9 +56,14 @@ class HandedBack:
     message: str
     delay_seconds: float = HANDOVER_DELAY_SECONDS
 
-    def build_event(self, attempt: int) -> Retrying:
+    def build_event(self, attempt: int, deliveries: int) -> Retrying:
         """The attempt stays the same: being handed back is nobody's failure."""
-        return Retrying(reason=self.reason, message=self.message, next_attempt=attempt)
+        return Retrying(
+            reason=self.reason,
+            message=self.message,
+            next_attempt=attempt,
+            deliveries=deliveries,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,10 @@ class History:
 
     finished_attempt: int = 0
     """Highest attempt that reached its end; 0 for none."""
-    handovers: int = 0
-    """Runs of the current attempt that ended in order, by handing the message back."""
+    handed_over: int = 0
+    """Deliveries of the current message to runs that ended in order, by handing it back."""
+    last_sequence: int = 0
+    """Place of the newest event."""
     windows: dict[int, SegmentsReady] = field(default_factory=dict)
     """Finished windows of the current model, by number."""
     object_key: str | None = None
@@ -45,7 +47,7 @@ class History:
 
     def count_lost_runs(self, deliveries: int) -> int:
         """Runs of the current message that vanished: killed, or too long silent."""
-        return max(deliveries - 1 - self.handovers, 0)
+        return max(deliveries - 1 - self.handed_over, 0)
 
 
 async def read_history(bus: CallBus, dispatch: CallDispatch, model_hash: str) -> History:
@@ -57,6 +59,7 @@ async def read_history(bus: CallBus, dispatch: CallDispatch, model_hash: str) ->
 async def fold_events(events: AsyncIterator[StoredEvent], attempt: int, model_hash: str) -> History:
     history = History()
     async for event in events:
+        history.last_sequence = event.sequence
         _fold(history, event.envelope, attempt, model_hash)
     return history
 
@@ -78,4 +81,4 @@ def _fold(history: History, envelope: Envelope, attempt: int, model_hash: str) -
         retrying = parse_data(envelope, Retrying)
         # The operator's own events of this type name a later attempt: there a run was lost.
         if retrying.next_attempt == envelope.attempt == attempt:
-            history.handovers += 1
+            history.handed_over += retrying.deliveries

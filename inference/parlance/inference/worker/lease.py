@@ -21,6 +21,8 @@ class Lease:
         self._bus = bus
         self._delivery = delivery
         self._epoch = bus.jobs_epoch
+        self.deliveries = 1
+        """Of the message that is held, to this run."""
 
     @property
     def dispatch(self) -> CallDispatch:
@@ -41,11 +43,13 @@ class Lease:
         """
         held, held_dispatch = self.delivery, self.dispatch
         if newer.value.attempt < held_dispatch.attempt:
-            await newer.ack()
+            await _ack_away(newer)
             return False
         self._delivery, self._epoch = newer, self._bus.jobs_epoch
-        if held is not None and newer.sequence != held.sequence:
-            await held.ack()
+        is_same = held is not None and newer.sequence == held.sequence
+        self.deliveries = self.deliveries + 1 if is_same else newer.attempts
+        if held is not None and not is_same:
+            await _ack_away(held)
         return newer.value.attempt > held_dispatch.attempt
 
     @asynccontextmanager
@@ -69,3 +73,12 @@ class Lease:
                 # The next beat may get through; if none does, the message goes to another worker
                 # and whatever is done twice is harmless.
                 _log.warning("heartbeat lost", call=self.dispatch.call_id, error=str(exc))
+
+
+async def _ack_away(delivery: CallDelivery) -> None:
+    """Of a message that asks for nothing any more. If the ack is lost, it comes again and is acked
+    away again."""
+    try:
+        await delivery.ack()
+    except BusUnavailable as exc:
+        _log.warning("ack lost", call=delivery.value.call_id, error=str(exc))

@@ -17,6 +17,7 @@ from parlance.inference.worker import control, lanes, metrics
 from parlance.inference.worker.call import Tools
 from parlance.inference.worker.ports import CallBus, CallDelivery
 from parlance.inference.worker.runner import CallRunner
+from parlance.runtime import tasks
 from parlance.runtime.clock import Clock
 from parlance.runtime.errors import BusUnavailable
 
@@ -28,6 +29,8 @@ _SHORT_POLL_SECONDS = 0.5
 _AWAY_SECONDS = 0.5
 _STALE_TURN_SECONDS = 60.0
 _LAG_TICK_SECONDS = 1.0
+LAST_WORDS_SECONDS = 5.0
+"""For handing calls back at the end; without a bus they come again by themselves."""
 
 _Pull = asyncio.Task[Sequence[CallDelivery]]
 
@@ -43,10 +46,18 @@ class WorkerLoop:
         self._kept_slots = lanes.plan_kept_slots(slots)
         self._running: dict[asyncio.Task[None], CallRunner] = {}
         self._polls: dict[_Pull, Priority] = {}
+        self._early: list[CallDelivery] = []
+        """Came for calls whose run here is just ending."""
         self._preferences = lanes.iter_preferences(LANE_WEIGHTS)
         self._turned_at = time.monotonic()
 
-    async def run(self, stopping: asyncio.Event, *, drain_seconds: float) -> None:
+    async def run(
+        self,
+        stopping: asyncio.Event,
+        *,
+        drain_seconds: float,
+        last_words_seconds: float = LAST_WORDS_SECONDS,
+    ) -> None:
         """Work until `stopping`, then end what runs, in order."""
         stop = asyncio.create_task(stopping.wait(), name="stopping")
         lag = asyncio.create_task(_measure_lag(), name="lag")
@@ -54,10 +65,9 @@ class WorkerLoop:
             async with control.watched(self._bus, self._heed):
                 while not stopping.is_set():
                     await self._turn(stop)
-                await self._drain(drain_seconds)
+                await self._drain(drain_seconds, last_words_seconds)
         finally:
-            for task in (stop, lag, *self._polls, *self._running):
-                task.cancel()
+            await tasks.end(stop, lag, *self._polls, *self._running)
 
     def find_problem(self) -> str | None:
         """Why this loop should be restarted; None while it turns."""
@@ -116,14 +126,16 @@ class WorkerLoop:
         for poll in [poll for poll in self._polls if poll.done()]:
             del self._polls[poll]
             await self._take(poll.result())
+        early, self._early = self._early, []
+        await self._take(early)
 
     async def _take(self, deliveries: Sequence[CallDelivery]) -> bool:
         for delivery in deliveries:
             runner = self._find(delivery.value.call_id)
-            if runner is not None:
-                await runner.adopt(delivery)
-            else:
+            if runner is None:
                 self._start(CallRunner(self._bus, self._tools, self._clock, delivery))
+            elif not await runner.adopt(delivery):
+                self._early.append(delivery)
         return bool(deliveries)
 
     def _start(self, runner: CallRunner) -> None:
@@ -150,7 +162,7 @@ class WorkerLoop:
         if runner is not None:
             runner.heed(action)
 
-    async def _drain(self, drain_seconds: float) -> None:
+    async def _drain(self, drain_seconds: float, last_words_seconds: float) -> None:
         """Give back what the last polls bring, let calls finish, hand back the rest."""
         _log.info("draining", running=len(self._running), seconds=drain_seconds)
         await self._give_back_polled()
@@ -159,7 +171,7 @@ class WorkerLoop:
         for runner in self._running.values():
             runner.drain()
         if self._running:
-            await asyncio.wait(self._running)
+            await asyncio.wait(self._running, timeout=last_words_seconds)
 
     async def _give_back_polled(self) -> None:
         """What a poll still brings is for others. A cancelled one loses nothing: the bus keeps
@@ -170,8 +182,9 @@ class WorkerLoop:
             poll.cancel()
         for result in await asyncio.gather(*polls, return_exceptions=True):
             if not isinstance(result, BaseException):
-                for delivery in result:
-                    await delivery.nak(0.0)
+                self._early.extend(result)
+        for delivery in self._early:
+            await delivery.nak(0.0)
 
 
 async def _measure_lag() -> None:

@@ -24,15 +24,19 @@ from parlance.inference.worker.endings import (
     Settled,
     Stopped,
 )
+from parlance.inference.worker.history import History
 from parlance.inference.worker.lease import Lease
 from parlance.inference.worker.ports import CallBus, CallDelivery
-from parlance.inference.worker.reporter import Reporter
+from parlance.inference.worker.reporter import QUIET_SECONDS, Reporter
+from parlance.runtime import tasks
 from parlance.runtime.clock import Clock
 from parlance.runtime.errors import BusUnavailable
 
 _log = structlog.get_logger(__name__)
 
 PAUSED_DELAY_SECONDS = 30.0
+DOUBT_SECONDS = 1.5 * QUIET_SECONDS
+"""A worker that lives is never silent for so long."""
 _CANCELLED = Stopped(Cancelled(message="Cancelled on request."))
 _PAUSED = HandedBack(Reason.SUSPENDED, "Suspended on request.", PAUSED_DELAY_SECONDS)
 _DRAINED = HandedBack(Reason.RETRYING, "The worker is shutting down.", delay_seconds=0.0)
@@ -41,7 +45,15 @@ _DRAINED = HandedBack(Reason.RETRYING, "The worker is shutting down.", delay_sec
 class CallRunner:
     """Runs one call once."""
 
-    def __init__(self, bus: CallBus, tools: Tools, clock: Clock, delivery: CallDelivery) -> None:
+    def __init__(
+        self,
+        bus: CallBus,
+        tools: Tools,
+        clock: Clock,
+        delivery: CallDelivery,
+        *,
+        doubt_seconds: float = DOUBT_SECONDS,
+    ) -> None:
         self._bus = bus
         self._tools = tools
         self._clock = clock
@@ -50,9 +62,12 @@ class CallRunner:
             bus, self._lease, clock, tools.patience, deliveries=delivery.attempts
         )
         self._deliveries = delivery.attempts
+        self._doubt_seconds = doubt_seconds
         self._taken_at = time.monotonic()
         self._work: asyncio.Task[Ending] | None = None
         self._stop: Ending | None = None
+        self._announcements: set[asyncio.Task[None]] = set()
+        self._is_concluding = False
 
     @property
     def call_id(self) -> CallId:
@@ -64,11 +79,24 @@ class CallRunner:
 
     # --- from outside -----------------------------------------------------------------------
 
-    async def adopt(self, newer: CallDelivery) -> None:
-        """A message came for the call that runs here: go on under it."""
+    async def adopt(self, newer: CallDelivery) -> bool:
+        """A message came for the call that runs here: go on under it. False when the run is about
+        to answer the one it has; the newer one then needs a run of its own."""
+        if self._is_concluding:
+            return False
         metrics.ADOPTIONS.inc()
         if await self._lease.adopt(newer):
+            # Not awaited: the loop that brought the message has others to serve.
+            announcement = asyncio.create_task(self._announce_again(), name="announcement")
+            self._announcements.add(announcement)
+            announcement.add_done_callback(self._announcements.discard)
+        return True
+
+    async def _announce_again(self) -> None:
+        try:
             await self._reporter.announce_again()
+        except BusUnavailable as exc:
+            _log.warning("attempt not announced", error=str(exc))
 
     def heed(self, action: ControlAction) -> None:
         """Follow a control note."""
@@ -97,6 +125,8 @@ class CallRunner:
         ):
             async with self._lease.kept_alive():
                 ending = await self._work_until_stopped()
+                self._is_concluding = True
+                await tasks.end(*self._announcements)
                 await self._conclude(ending)
         metrics.CALLS.labels(type(ending).__name__.lower()).inc()
         return ending
@@ -108,7 +138,7 @@ class CallRunner:
         try:
             await asyncio.wait([self._work])
         finally:
-            self._work.cancel()
+            await tasks.end(self._work)
         if self._work.cancelled():
             return self._stop or _DRAINED
         return self._work.result()
@@ -134,14 +164,28 @@ class CallRunner:
             history = await histories.read_history(self._bus, dispatch, model.hash)
             if history.is_settled(dispatch):
                 return Settled(f"attempt {history.finished_attempt} has ended")
-            lost_runs = history.count_lost_runs(self._deliveries)
-            if lost_runs > dispatch.backoff_limit:
-                return endings.give_up(lost_runs)
+        lost_runs = history.count_lost_runs(self._deliveries)
+        if lost_runs > dispatch.backoff_limit:
+            return await self._give_up(history, model.hash, lost_runs)
+        async with self._reporter.never_silent():
             work = CallWork(
                 self._tools, self._lease, self._reporter, history, model, self._taken_at
             )
             await work.run()
         return Finished()
+
+    async def _give_up(self, history: History, model_hash: str, lost_runs: int) -> Ending:
+        """A worker that could not be heard while the bus was away looks lost and is not. The call
+        fails only when nobody is heard of it for longer than a worker is ever silent."""
+        dispatch = self._lease.dispatch
+        while True:
+            await asyncio.sleep(self._doubt_seconds)
+            later = await histories.read_history(self._bus, dispatch, model_hash)
+            if later.is_settled(dispatch):
+                return Settled(f"attempt {later.finished_attempt} has ended elsewhere")
+            if later.last_sequence == history.last_sequence:
+                return endings.give_up(lost_runs)
+            history = later
 
     # --- the end ----------------------------------------------------------------------------
 
@@ -168,7 +212,7 @@ class CallRunner:
             case Stopped() | Rejected():
                 await self._reporter.publish(ending.event)
             case HandedBack():
-                event = ending.build_event(self.dispatch.attempt)
+                event = ending.build_event(self.dispatch.attempt, self._lease.deliveries)
                 await self._reporter.publish(event, detail=str(self._deliveries))
             case _:
                 pass

@@ -7,8 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
-from parlance.contracts.bus.messages import CallDispatch, ControlAction, Envelope
-from parlance.contracts.calls import ChannelPolicy, MediaInfo, ModelInfo, Priority, Speech
+from parlance.contracts.bus.messages import (
+    CallDispatch,
+    ControlAction,
+    Envelope,
+    Progress,
+    build_call_event,
+)
+from parlance.contracts.calls import ChannelPolicy, MediaInfo, ModelInfo, Priority, Speech, Stage
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.contracts.insights import Insights
 from parlance.contracts.tensors import AsrSegment, AsrWindow
@@ -193,6 +199,14 @@ class FakeTranscriber:
             model=self.model.name,
             model_hash=self.model.hash,
         )
+
+
+def build_sign(number: int) -> Envelope:
+    """That another worker lives, which works on the call."""
+    sign = Progress(percent=0, stage=Stage.TRANSCRIBE, processed_seconds=0, total_seconds=0)
+    return build_call_event(
+        sign, company=CompanySlug("acme"), call_id=CALL_ID, attempt=1, detail=f"worker.1.{number}"
+    )
 
 
 def build_window(index: int, *, channel: int = 0, seconds: float = 1.0) -> Window:

@@ -60,4 +60,4 @@ def test_of_several_errors_the_one_about_the_input_decides() -> None:
 def test_a_handover_keeps_the_attempt() -> None:
     handed = HandedBack(Reason.RETRYING, "draining")
 
-    assert handed.build_event(3).next_attempt == 3
+    assert handed.build_event(3, deliveries=1).next_attempt == 3

@@ -1,6 +1,7 @@
 import asyncio
 
 from parlance.inference.worker.lease import Lease
+from parlance.runtime.errors import BusUnavailable
 
 from tests.unit.inference.worker import fakes
 from tests.unit.inference.worker.fakes import FakeBus, FakeDelivery
@@ -77,3 +78,15 @@ async def test_after_a_lost_stream_the_message_that_is_sent_again_is_held() -> N
 
     assert lease.delivery is again
     assert held.answers == []
+
+
+async def test_an_ack_that_gets_lost_holds_nobody_up() -> None:
+    class Deaf(FakeDelivery):
+        async def ack(self) -> None:
+            raise BusUnavailable("ack")
+
+    lease = Lease(FakeBus(), Deaf(fakes.build_dispatch(attempt=1), sequence=7))
+    newer = FakeDelivery(fakes.build_dispatch(attempt=2), sequence=9)
+
+    assert await lease.adopt(newer) is True
+    assert lease.delivery is newer

@@ -24,8 +24,11 @@ class _Rig:
         self.stopping = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
-    def start(self, *, drain_seconds: float = 0.0) -> None:
-        self.task = asyncio.create_task(self.loop.run(self.stopping, drain_seconds=drain_seconds))
+    def start(self, *, drain_seconds: float = 0.0, last_words_seconds: float = 5.0) -> None:
+        running = self.loop.run(
+            self.stopping, drain_seconds=drain_seconds, last_words_seconds=last_words_seconds
+        )
+        self.task = asyncio.create_task(running)
 
     async def stop(self) -> None:
         self.stopping.set()
@@ -122,6 +125,24 @@ async def test_a_message_for_a_running_call_is_adopted_not_run_twice(rig: _Rig) 
     assert rig.bus.types.count("analyzed") == 1
 
 
+async def test_a_message_that_comes_while_a_run_answers_its_own_gets_a_run_of_its_own(
+    rig: _Rig,
+) -> None:
+    held = rig.bus.deliver(fakes.build_dispatch(attempt=1), sequence=5)
+    newer: list[fakes.FakeDelivery] = []
+
+    async def ack() -> None:
+        newer.append(rig.bus.deliver(fakes.build_dispatch(attempt=2), sequence=6))
+        await rig.until(lambda: not rig.bus.lanes[Priority.STANDARD])
+        await asyncio.sleep(0.05)
+
+    held.ack = ack  # type: ignore[method-assign] # just then
+    rig.start()
+    await rig.until(lambda: bool(newer) and newer[0].answers == ["ack"])
+
+    assert [e.attempt for e in rig.bus.events if e.type == "call.analyzed"] == [1, 2]
+
+
 async def test_a_note_stops_the_call_it_names_only(rig: _Rig) -> None:
     rig.transcriber.open.clear()
     cancelled, other = _dispatches(rig, 2, Priority.STANDARD)
@@ -162,3 +183,18 @@ async def test_a_drain_hands_back_what_does_not_finish_and_takes_nothing_new(rig
     assert rig.bus.types[-1] == "retrying"
     taken = {request.request_id.split("/")[0] for request in rig.transcriber.requests}
     assert taken.isdisjoint(waiting)
+
+
+async def test_the_end_does_not_wait_for_a_bus_that_is_away(
+    rig: _Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.transcriber.open.clear()
+    delivery = rig.bus.deliver(fakes.build_dispatch())
+    rig.start(drain_seconds=0.01, last_words_seconds=0.05)
+    await rig.until(lambda: bool(rig.transcriber.requests))
+    monkeypatch.setattr(rig.bus, "publish_event", lambda _: asyncio.sleep(1_000_000))
+
+    async with asyncio.timeout(10):
+        await rig.stop()
+
+    assert delivery.answers == []

@@ -62,7 +62,17 @@ def _deliver(
 
 
 def _runner(bus: FakeBus, tools: Tools, delivery: FakeDelivery) -> CallRunner:
-    return CallRunner(bus, tools, SystemClock(), delivery)
+    return CallRunner(bus, tools, SystemClock(), delivery, doubt_seconds=0.05)
+
+
+async def _start(runner: CallRunner, transcriber: FakeTranscriber) -> asyncio.Task[object]:
+    """Running, and held up by the speech model."""
+    transcriber.open.clear()
+    run = asyncio.create_task(runner.run())
+    async with asyncio.timeout(5):
+        while not transcriber.requests:
+            await asyncio.sleep(0.001)
+    return run
 
 
 async def test_a_call_is_published_step_by_step_and_acked_last(bus: FakeBus, tools: Tools) -> None:
@@ -259,6 +269,57 @@ async def test_a_call_that_took_its_worker_down_too_often_fails(
     assert transcriber.requests == []
 
 
+async def test_a_call_that_another_worker_is_still_heard_of_does_not_fail(
+    bus: FakeBus, tools: Tools
+) -> None:
+    """NATS was away: nobody heard the other one's heartbeats, and the message came here."""
+    other = _deliver(bus)
+    run = asyncio.create_task(_runner(bus, tools, _deliver(bus, attempts=5)).run())
+    for number in range(10):
+        await asyncio.sleep(0.02)
+        await bus.publish_event(fakes.build_sign(number))
+    assert not run.done()
+
+    ending = await _runner(bus, tools, other).run()
+
+    assert isinstance(ending, Finished)
+    assert isinstance(await run, Settled)
+    assert "failed" not in bus.types
+
+
+async def test_a_message_that_comes_again_while_the_call_runs_is_no_lost_run(
+    bus: FakeBus, tools: Tools, transcriber: FakeTranscriber
+) -> None:
+    runner = _runner(bus, tools, _deliver(bus))
+    run = await _start(runner, transcriber)
+    for attempts in range(2, 6):
+        await runner.adopt(_deliver(bus, attempts=attempts))
+    runner.drain()
+    await run
+    transcriber.open.set()
+
+    ending = await _runner(bus, tools, _deliver(bus, attempts=6)).run()
+
+    assert isinstance(ending, Finished)
+
+
+async def test_a_run_that_is_answering_its_message_adopts_no_other(
+    bus: FakeBus, tools: Tools
+) -> None:
+    held, newer = _deliver(bus, attempt=1, sequence=1), _deliver(bus, attempt=2, sequence=2)
+    runner = _runner(bus, tools, held)
+    adopted = []
+
+    async def ack() -> None:
+        adopted.append(await runner.adopt(newer))
+
+    held.ack = ack  # type: ignore[method-assign] # just then
+    await runner.run()
+
+    assert adopted == [False]
+    assert newer.answers == []
+
+
 async def test_being_handed_back_often_is_no_reason_to_fail(bus: FakeBus, tools: Tools) -> None:
     for delivery in range(1, 5):
         handed_back = _runner(bus, tools, _deliver(bus, attempts=delivery))
@@ -273,16 +334,13 @@ async def test_being_handed_back_often_is_no_reason_to_fail(bus: FakeBus, tools:
 async def test_a_later_attempt_that_comes_while_the_call_runs_is_adopted(
     bus: FakeBus, tools: Tools, transcriber: FakeTranscriber
 ) -> None:
-    transcriber.open.clear()
     held = _deliver(bus, attempt=1, sequence=1)
     newer = _deliver(bus, attempt=2, sequence=2)
     runner = _runner(bus, tools, held)
-    run = asyncio.create_task(runner.run())
-    async with asyncio.timeout(5):
-        while not transcriber.requests:
-            await asyncio.sleep(0.001)
+    run = await _start(runner, transcriber)
 
-    await runner.adopt(newer)
+    assert await runner.adopt(newer)
+    await asyncio.sleep(0)
     transcriber.open.set()
     await run
 
