@@ -13,7 +13,6 @@ checked address, so that a second DNS answer cannot change it. Called by the API
 
 import asyncio
 import ipaddress
-import socket
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -24,6 +23,7 @@ import httpx
 from parlance.contracts.problems import Problem
 from parlance.runtime import addresses
 from parlance.runtime.addresses import Address, AllowList
+from parlance.runtime.lookups import Lookups
 
 MAX_URL_CHARACTERS = 2048
 _PORTS = {"http": 80, "https": 443}
@@ -115,7 +115,7 @@ class Fetcher:
 
     def __init__(self, policy: FetchPolicy, *, resolve: Resolver | None = None) -> None:
         self._policy = policy
-        self._resolve = resolve or resolve_host
+        self._resolve = resolve or Lookups().find
         self._tls = httpx.create_ssl_context()
 
     @asynccontextmanager
@@ -223,13 +223,6 @@ def parse_url(url: str) -> httpx.URL:
     if parsed.port is not None and not 1 <= parsed.port <= 65535:
         raise AddressNotAllowed
     return parsed
-
-
-async def resolve_host(name: str, port: int) -> Sequence[str]:
-    """Addresses from the system's resolver, in its order."""
-    loop = asyncio.get_running_loop()
-    answers = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
 
 def _join(url: httpx.URL, location: str) -> str:
