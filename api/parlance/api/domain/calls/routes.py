@@ -233,7 +233,7 @@ class CallsController(Controller):
             return Response(None, status_code=204)  # tells an EventSource not to come back
         body = following.follow(parts.hub, reader.topic, position, reader)
         is_admitted = parts.gate.keep_asking(access.read_key(request), Scope.CALLS_READ)
-        return following.build_response(following.while_admitted(body, is_admitted))
+        return following.build_response(body, is_admitted)
 
     @post(
         "/{call_id:str}/cancel",

@@ -8,7 +8,7 @@ for a client whose key was revoked. Called by the routes of
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -78,8 +78,10 @@ async def find_position(hub: Hub, topic: Topic, last_id: int | None) -> Position
     return Position(after=last_id, is_finished=topic.id is not None and _is_terminal(event))
 
 
-def build_response(body: AsyncIterator[bytes]) -> Stream:
-    return Stream(body, media_type=frames.MEDIA_TYPE, headers=dict(frames.HEADERS))
+def build_response(body: AsyncGenerator[bytes, None], is_admitted: IsAdmitted) -> Stream:
+    """A stream of server-sent events for as long as the key is good."""
+    admitted = while_admitted(body, is_admitted)
+    return Stream(admitted, media_type=frames.MEDIA_TYPE, headers=dict(frames.HEADERS))
 
 
 async def while_admitted(

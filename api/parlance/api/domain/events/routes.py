@@ -32,4 +32,4 @@ async def follow_company(
     position = await following.find_position(parts.hub, topic, last_id)
     body = following.follow(parts.hub, topic, position)
     is_admitted = parts.gate.keep_asking(access.read_key(request), Scope.CALLS_READ)
-    return following.build_response(following.while_admitted(body, is_admitted))
+    return following.build_response(body, is_admitted)
