@@ -11,7 +11,7 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
-from parlance.media import wire
+from parlance.media import spawning, wire
 from parlance.media.bytesource import ByteSource
 from parlance.media.errors import DecoderLost, DecoderTimedOut, SourceTimedOut, UndecodableAudio
 from parlance.media.limits import MediaLimits
@@ -152,7 +152,13 @@ async def open_child(
     try:
         with theirs:
             process = await (spawner or FreshSpawner()).spawn(theirs)
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=wire.READ_BLOCK_BYTES)
+        try:
+            reader, writer = await asyncio.open_unix_connection(
+                sock=ours, limit=wire.READ_BLOCK_BYTES
+            )
+        except BaseException:
+            spawning.abandon(process)
+            raise
     except BaseException:
         ours.close()
         raise

@@ -40,8 +40,15 @@ class JobProcess(Protocol):
         ...
 
     def release(self) -> None:
-        """Call last, after it has ended."""
+        """Call last, when it has ended or was killed."""
         ...
+
+
+def abandon(process: JobProcess) -> None:
+    """Kill it and let it go at once: for a child that nobody will use or wait for."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    process.release()
 
 
 class Spawner(Protocol):
@@ -194,7 +201,13 @@ class _Link:
             self._break()
             raise ConnectionResetError("the template is gone") from error
         self._asked.append(started)
-        return await started
+        try:
+            return await started
+        except asyncio.CancelledError:
+            # The child may have come just before the cancellation; then nobody else knows of it.
+            if started.done() and not started.cancelled() and started.exception() is None:
+                abandon(started.result())
+            raise
 
     async def close(self) -> None:
         self._break()
@@ -224,9 +237,8 @@ class _Link:
         if kind == wire.STARTED:
             ended = self._running[pid] = self._loop.create_future()
             forked = ForkedProcess(descriptors[0], ended)
-            if started.cancelled():  # nobody waits for it any more
-                forked.kill()
-                forked.release()
+            if started.cancelled():  # nobody waits for it any more; it may have ended by itself
+                abandon(forked)
             else:
                 started.set_result(forked)
         elif not started.cancelled():

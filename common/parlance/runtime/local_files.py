@@ -14,7 +14,7 @@ import hashlib
 import mmap
 import os
 import pathlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import BinaryIO
 
 from parlance.runtime.errors import StoreUnavailable
@@ -35,29 +35,33 @@ async def write_stream(
 ) -> tuple[int, str]:
     """Write to `part`, then move it to `path`; returns size and SHA-256.
 
-    Whatever goes wrong, `part` is removed. Raises StoreUnavailable for what the disk does not
-    take; errors of the stream come out unchanged.
+    Whatever goes wrong, `part` is removed; a cancellation that comes while it is being moved finds
+    the whole file at `path`. Raises StoreUnavailable for what the disk does not take; errors of the
+    stream come out unchanged.
     """
-    with _translated():
-        writer = _Writer(await asyncio.to_thread(_open, part))
+    writer = _Writer(part)
     try:
+        await writer.open()
         async for chunk in chunks:
             await writer.write(chunk)
-        await writer.finish()
-        with _translated():
-            await asyncio.to_thread(_close_and_move, writer.file, part, path)
+        await writer.finish(path)
     except BaseException:
-        await asyncio.shield(asyncio.ensure_future(_discard(writer, part)))
+        await asyncio.shield(asyncio.ensure_future(writer.discard()))
         raise
     return writer.size_bytes, writer.sha256
 
 
 class _Writer:
-    """A file and the hash of what was written. Its methods raise StoreUnavailable."""
+    """A file and the hash of what was written. Its methods raise StoreUnavailable.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
+    A cancellation must not reach the future of a thread: the thread goes on, and nobody could wait
+    for its end any more. So they are shielded wherever they are awaited.
+    """
+
+    def __init__(self, part: pathlib.Path) -> None:
         self.size_bytes = 0
+        self._part = part
+        self._file: BinaryIO | None = None
         self._hash = hashlib.sha256()
         # Used in turn. Mapped, since a small file shall pay for its size only: a bytearray is
         # zeroed from end to end when it is made.
@@ -67,10 +71,15 @@ class _Writer:
         self._step: asyncio.Future[None] | None = None
         self._sync: asyncio.Future[None] | None = None
         self._synced_bytes = 0
+        self._running: set[asyncio.Future[None]] = set()
 
     @property
     def sha256(self) -> str:
         return self._hash.hexdigest()
+
+    async def open(self) -> None:
+        with _translated():
+            await asyncio.shield(self._start(self._open))
 
     async def write(self, chunk: bytes) -> None:
         """The chunk is copied."""
@@ -84,17 +93,20 @@ class _Writer:
             if self._filled == STEP_BYTES:
                 await self._hand_over()
 
-    async def finish(self) -> None:
-        """Everything is hashed and written."""
+    async def finish(self, path: pathlib.Path) -> None:
+        """Everything is hashed, written and moved to `path`."""
         await self._hand_over()
-        await self.settle()
-
-    async def settle(self) -> None:
-        """No thread uses the file any more."""
         with _translated():
             for running in (self._step, self._sync):
                 if running is not None:
-                    await running
+                    await asyncio.shield(running)
+            await asyncio.shield(self._start(self._close_and_move, path))
+
+    async def discard(self) -> None:
+        """Nothing is left, and no thread uses the file any more."""
+        if self._running:
+            await asyncio.wait(self._running)  # raises none of their errors
+        await asyncio.to_thread(self._close_and_remove)
 
     async def _hand_over(self) -> None:
         with _translated():
@@ -103,22 +115,55 @@ class _Writer:
     async def _take_turns(self) -> None:
         """The full buffer goes to the thread, once it is done with the other one."""
         if self._step is not None:
-            await self._step
+            await asyncio.shield(self._step)
         batch = self._filling[: self._filled]
         self._filling, self._resting, self._filled = self._resting, self._filling, 0
-        loop = asyncio.get_running_loop()
-        self._step = loop.run_in_executor(None, self._take, batch)
+        self._step = self._start(self._take, batch)
         is_idle = self._sync is None or self._sync.done()
         if is_idle and self.size_bytes - self._synced_bytes >= SYNC_BYTES:
             if self._sync is not None:
-                await self._sync  # done; an error of the disk comes out here
+                await asyncio.shield(self._sync)  # done; an error of the disk comes out here
             self._synced_bytes = self.size_bytes
-            self._sync = loop.run_in_executor(None, os.fdatasync, self.file.fileno())
+            self._sync = self._start(self._flush)
+
+    def _start(self, function: Callable[..., None], *arguments: object) -> "asyncio.Future[None]":
+        """Run it in a thread; `discard` waits for its end."""
+        running = asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+        self._running.add(running)
+        running.add_done_callback(self._note_end)
+        return running
+
+    def _note_end(self, ended: "asyncio.Future[None]") -> None:
+        self._running.discard(ended)
+        if not ended.cancelled():
+            ended.exception()  # whoever was to await it may be gone; asyncio would complain
+
+    def _open(self) -> None:
+        self._part.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._part.open("xb")
 
     def _take(self, batch: memoryview) -> None:
+        assert self._file is not None
         self._hash.update(batch)
         for start in range(0, len(batch), WRITE_BYTES):
-            self.file.write(batch[start : start + WRITE_BYTES])
+            self._file.write(batch[start : start + WRITE_BYTES])
+
+    def _flush(self) -> None:
+        assert self._file is not None
+        os.fdatasync(self._file.fileno())
+
+    def _close_and_move(self, path: pathlib.Path) -> None:
+        assert self._file is not None
+        self._file.close()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self._part, path)  # noqa: PTH105 - the same, and its failure names both
+
+    def _close_and_remove(self) -> None:
+        if self._file is None:
+            return  # it could not be opened
+        with contextlib.suppress(OSError):
+            self._file.close()
+        self._part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -127,26 +172,3 @@ def _translated() -> Iterator[None]:
         yield
     except OSError as exc:
         raise StoreUnavailable(type(exc).__name__) from exc
-
-
-async def _discard(writer: _Writer, part: pathlib.Path) -> None:
-    with contextlib.suppress(StoreUnavailable):
-        await writer.settle()
-    await asyncio.to_thread(_close_and_remove, writer.file, part)
-
-
-def _open(part: pathlib.Path) -> BinaryIO:
-    part.parent.mkdir(parents=True, exist_ok=True)
-    return part.open("xb")
-
-
-def _close_and_move(file: BinaryIO, part: pathlib.Path, path: pathlib.Path) -> None:
-    file.close()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(part, path)  # noqa: PTH105 - the same, and its failure names both
-
-
-def _close_and_remove(file: BinaryIO, part: pathlib.Path) -> None:
-    with contextlib.suppress(OSError):
-        file.close()
-    part.unlink(missing_ok=True)

@@ -6,8 +6,10 @@ flushed to disk before the call returns (obstore itself only renames).
 """
 
 import asyncio
+import errno
 import hashlib
 import os
+import stat
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -41,6 +43,8 @@ _PART_BYTES = 8 << 20
 _PARTS_IN_FLIGHT = 2
 _READ_BYTES = 1 << 20
 _PROBE_KEY = "staging/probe"
+MAX_KEY_BYTES = 1024
+"""What S3 takes; it refuses longer ones in a way that looks like a fault of its own."""
 
 T = TypeVar("T")
 
@@ -83,7 +87,8 @@ class Store:
 
     async def put_bytes(self, key: str, data: bytes) -> StoredObject:
         with _SECONDS.labels("put").time():
-            await self._run(key, lambda: obstore.put_async(self._backend, key, data))
+            async with self._writing(key):
+                await self._run(key, lambda: obstore.put_async(self._backend, key, data))
             await self.flush(key)
         _BYTES.labels("in").inc(len(data))
         return StoredObject(key, len(data), hashlib.sha256(data).hexdigest())
@@ -126,7 +131,8 @@ class Store:
     async def rename(self, source: str, target: str) -> None:
         """Move an object, replacing what is at the target."""
         with _SECONDS.labels("rename").time():
-            await self._run(source, lambda: obstore.rename_async(self._backend, source, target))
+            async with self._writing(target):
+                await self._run(source, lambda: obstore.rename_async(self._backend, source, target))
             await self.flush(target)
 
     async def delete(self, key: str) -> None:
@@ -186,7 +192,8 @@ class Store:
             raise InvalidKey(key)
         # Below the staging prefix: what a crash leaves there, the janitor finds.
         part = folder / objects.STAGING_PREFIX / f"part-{uuid.uuid4().hex}"
-        size_bytes, sha256 = await local_files.write_stream(folder / key, part, chunks)
+        async with self._writing(key):
+            size_bytes, sha256 = await local_files.write_stream(folder / key, part, chunks)
         return StoredObject(key, size_bytes, sha256)
 
     async def _put_remote(self, key: str, chunks: AsyncIterator[bytes]) -> StoredObject:
@@ -234,7 +241,25 @@ class Store:
         except (PermissionDeniedError, UnauthenticatedError, PermissionError) as exc:
             raise StoreRefused(key) from exc
         except (BaseError, OSError) as exc:
+            if await self._has_no_place(key):
+                raise ObjectNotFound(key) from exc
             raise StoreUnavailable(type(exc).__name__) from exc
+
+    @asynccontextmanager
+    async def _writing(self, key: str) -> AsyncIterator[None]:
+        """Raises InvalidKey where what failed could never have become an object of this key."""
+        try:
+            yield
+        except (ObjectNotFound, StoreUnavailable) as exc:
+            if await self._has_no_place(key):
+                raise InvalidKey(key) from exc
+            raise
+
+    async def _has_no_place(self, key: str) -> bool:
+        """Whether the folder cannot hold a file for this key. S3 takes some such keys."""
+        if self._folder is None:
+            return False
+        return await asyncio.to_thread(_is_no_file, self._folder / key)
 
     async def _read_file(self, key: str, offset: int, length: int) -> bytes:
         assert self._folder is not None
@@ -296,7 +321,17 @@ def _open_remote(settings: StoreSettings) -> S3Store | GCSStore:
 def _is_safe(key: str) -> bool:
     """Keys may come from a CallJob written by hand: none may leave the store's folder."""
     parts = key.rstrip("/").split("/")
-    return "\0" not in key and not any(part in ("", ".", "..") for part in parts)
+    is_short = len(key.encode()) <= MAX_KEY_BYTES
+    return is_short and "\0" not in key and not any(part in ("", ".", "..") for part in parts)
+
+
+def _is_no_file(path: Path) -> bool:
+    """Whether no file can be here as things are: a folder is, a file is above it, or it is too
+    long. The disk is asked, since obstore tells such an error from others only in its text."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError as exc:
+        return exc.errno in (errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 def _read_local(path: Path, offset: int, length: int) -> bytes:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from parlance.runtime import store as store_module
@@ -22,6 +23,10 @@ async def blocks(count: int, *, fails_at: int | None = None) -> AsyncIterator[by
         if index == fails_at:
             raise ConnectionAbortedError("the client is gone")
         yield BLOCK
+
+
+def build_file_settings(folder: Path) -> StoreSettings:
+    return StoreSettings(store_url=f"file://{folder}")
 
 
 async def keys(store: Store, prefix: str) -> set[str]:
@@ -100,11 +105,87 @@ async def test_deleting_what_is_not_there_is_fine(store: Store) -> None:
     await store.delete("acme/calls/7/nothing")
 
 
-@pytest.mark.parametrize("key", ["../outside", "a/../../b", "/etc/passwd", "a//b", "a\0b", ""])
-async def test_a_key_never_leaves_the_store(store: Store, key: str) -> None:
+@pytest.mark.parametrize(
+    "key",
+    ["../outside", "a/../../b", "/etc/passwd", "a//b", "a\0b", "", "/".join(["é" * 100] * 6)],
+)
+async def test_what_is_no_key_is_refused(store: Store, key: str) -> None:
     for attempt in (store.head(key), store.read_range(key, 0, 1), store.put_bytes(key, b"x")):
         with pytest.raises(InvalidKey):
             await attempt
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "acme/calls/9/audio.wav/x",
+        "acme/calls/9",
+        f"acme/calls/9/{'n' * 256}",
+        f"acme/calls/9/{'é' * 128}",
+        f"{'n' * 256}/audio.wav",
+    ],
+    ids=["below a file", "a folder", "long name", "long in UTF-8", "long folder"],
+)
+async def test_what_can_be_an_object_in_some_stores_only_is_not_found(
+    store: Store, key: str
+) -> None:
+    await store.put_bytes("acme/calls/9/audio.wav", b"x")
+
+    for attempt in (store.head(key), store.get_bytes(key), store.read_range(key, 0, 1)):
+        with pytest.raises(ObjectNotFound):
+            await attempt
+    with pytest.raises(ObjectNotFound):
+        await anext(store.stream(key))
+    await store.delete(key)  # of what is not there
+
+    assert await keys(store, "acme/") == {"acme/calls/9/audio.wav"}
+
+
+async def test_an_object_is_not_moved_from_below_another(store: Store) -> None:
+    await store.put_bytes("acme/calls/9/audio.wav", b"x")
+
+    with pytest.raises(ObjectNotFound):
+        await store.rename("acme/calls/9/audio.wav/x", "acme/calls/9/y")
+
+    assert await keys(store, "acme/") == {"acme/calls/9/audio.wav"}
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["acme/calls/9/audio.wav/x", "acme/calls", "acme/calls/9/" + "n" * 256],
+    ids=["below a file", "a folder", "long name"],
+)
+async def test_what_a_folder_cannot_hold_is_not_tried_again(tmp_path: Path, key: str) -> None:
+    async with store_module.open_store(build_file_settings(tmp_path)) as store:
+        await store.put_bytes("acme/calls/9/audio.wav", b"x")
+
+        for attempt in (
+            store.put_bytes(key, b"y"),
+            store.put_stream(key, blocks(1)),
+            store.rename("acme/calls/9/audio.wav", key),
+        ):
+            with pytest.raises(InvalidKey):
+                await attempt
+
+        assert await keys(store, "") == {"acme/calls/9/audio.wav"}
+
+
+async def test_a_folder_that_fails_in_another_way_is_worth_another_try(tmp_path: Path) -> None:
+    """A link to itself stands for a broken disk."""
+    async with store_module.open_store(build_file_settings(tmp_path)) as store:
+        await store.put_bytes("acme/x", b"x")
+        (tmp_path / "acme" / "loop").symlink_to("loop")
+
+        for attempt in (
+            store.head("acme/loop/x"),
+            store.get_bytes("acme/loop/x"),
+            store.read_range("acme/loop/x", 0, 1),
+            store.put_bytes("acme/loop/x", b"x"),
+            store.put_stream("acme/loop/x", blocks(1)),
+            store.rename("acme/x", "acme/loop/x"),
+        ):
+            with pytest.raises(StoreUnavailable):
+                await attempt
 
 
 async def test_only_a_store_with_links_gives_links(store: Store) -> None:
