@@ -268,6 +268,7 @@ async def test_cancelled_windows_are_not_decoded(
     assert result["text"]
 
 
+@pytest.mark.timeout(400)  # two starts of a server
 async def test_the_death_of_the_model_is_seen_by_a_real_inference(tmp_path: pathlib.Path) -> None:
     async with triton.open_triton(tmp_path) as own_server:
         for pid in own_server.list_model_pids():
@@ -276,12 +277,13 @@ async def test_the_death_of_the_model_is_seen_by_a_real_inference(tmp_path: path
         async def is_dead() -> bool:
             return not await triton.is_transcribing(own_server.grpc_url)
 
-        await waiting.wait_until(is_dead, 30, "the canary has noticed")
+        await waiting.wait_until(is_dead, 60, "the canary has noticed")
         await own_server.process.restart()
 
         assert await triton.is_transcribing(own_server.grpc_url)
 
 
+@pytest.mark.timeout(200)  # a server may take 120 s to start
 async def test_nothing_is_left_behind_when_a_server_is_killed(tmp_path: pathlib.Path) -> None:
     async with triton.open_triton(tmp_path) as own_server:
         pids = [own_server.process.pid, *own_server.list_model_pids()]

@@ -13,8 +13,9 @@ from parlance.runtime.kube import Kube
 
 _log = structlog.get_logger(__name__)
 COMPONENT = "parlance-operator"
-_QUEUE_SIZE = 2000
 _POSTERS = 2
+_QUEUE_SIZE = 1000
+"""Of each poster."""
 
 
 class _Post(NamedTuple):
@@ -25,35 +26,43 @@ class _Post(NamedTuple):
 
 
 class EventRecorder:
-    """Posts what it is told; drops rather than holds up when the API server is slow."""
+    """Posts what it is told; drops rather than holds up when the API server is slow.
+
+    All Events of a job go through one poster, so they are posted in the order of telling: two
+    posters could overtake each other, and `kubectl describe` would show the end before the start.
+    """
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
-        self._queue: asyncio.Queue[_Post] = asyncio.Queue(_QUEUE_SIZE)
+        self._queues: list[asyncio.Queue[_Post]] = [
+            asyncio.Queue(_QUEUE_SIZE) for _ in range(_POSTERS)
+        ]
         self._instance = os.uname().nodename
 
     def record(self, job: CallJob, record: Record) -> None:
         self.record_about(job.metadata.namespace, job.metadata.name, job.metadata.uid, record)
 
     def record_about(self, namespace: str, name: str, uid: str, record: Record) -> None:
+        queue = self._queues[hash(uid) % len(self._queues)]
         try:
-            self._queue.put_nowait(_Post(namespace, name, uid, record))
+            queue.put_nowait(_Post(namespace, name, uid, record))
         except asyncio.QueueFull:
             metrics.RECORDS_DROPPED.inc()
 
     async def post_forever(self) -> None:
         """Runs until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(_POSTERS):
-                group.create_task(self._post_each())
+            for queue in self._queues:
+                group.create_task(self._post_each(queue))
 
     async def drain(self) -> None:
         """Wait until everything told so far was tried."""
-        await self._queue.join()
+        for queue in self._queues:
+            await queue.join()
 
-    async def _post_each(self) -> None:
+    async def _post_each(self, queue: asyncio.Queue[_Post]) -> None:
         while True:
-            post = await self._queue.get()
+            post = await queue.get()
             try:
                 await self._post(post)
             except RuntimeFault as exc:
@@ -61,7 +70,7 @@ class EventRecorder:
                 metrics.RECORDS_DROPPED.inc()
                 _log.warning("event not posted", name=post.name, problem=str(exc))
             finally:
-                self._queue.task_done()
+                queue.task_done()
 
     async def _post(self, post: _Post) -> None:
         await self._kube.create_event(

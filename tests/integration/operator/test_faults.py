@@ -57,7 +57,7 @@ async def test_killed_again_and_again_the_operator_loses_and_repeats_nothing(
     cluster: Cluster, worker: ScriptedWorker
 ) -> None:
     moments = random.Random(7)
-    async with cluster.operator(PARLANCE_STALL_SECONDS="60") as operator:
+    async with cluster.operator() as operator:
         creating = asyncio.create_task(_create_slowly(cluster, 60))
         for _ in range(6):
             await asyncio.sleep(moments.uniform(0.1, 1.5))
@@ -147,7 +147,7 @@ async def test_deleted_while_the_operator_was_down_is_let_go_afterwards(
         assert FINALIZER in (await cluster.read(name)).metadata.finalizers
         await operator.server.start()
         await cluster.wait_until_gone(name)
-        await waiting.wait_until(lambda: name in worker.stopped, 10, "the worker stops")
+        await waiting.wait_until(lambda: name in worker.stopped, 20, "the worker stops")
 
 
 # --- the bus goes away --------------------------------------------------------------------------
@@ -192,7 +192,7 @@ async def test_jobs_created_while_the_bus_is_away_say_why_and_go_on_by_themselve
 async def test_all_of_the_bus_lost_everything_unfinished_runs_again(
     cluster: Cluster, worker: ScriptedWorker
 ) -> None:
-    async with cluster.operator(PARLANCE_STALL_SECONDS="60"):
+    async with cluster.operator():
         finished = await cluster.create()
         await cluster.wait_until_let_go(finished)
         await worker.close()
@@ -213,7 +213,7 @@ async def test_cancelled_job_of_a_lost_bus_takes_nobody_elses_message_along(
 ) -> None:
     """In the new stream the sequence of the cancelled one's message is that of another job."""
     await worker.close()
-    async with cluster.operator(PARLANCE_STALL_SECONDS="60"):
+    async with cluster.operator():
         cancelled, other = [await cluster.create() for _ in range(2)]
         for name in (cancelled, other):
             await cluster.wait_for_phase(name, "Queued")
@@ -231,7 +231,7 @@ async def test_result_that_was_lost_with_the_bus_before_it_was_recorded_is_made_
     cluster: Cluster, worker: ScriptedWorker, recorder: ScriptedRecorder
 ) -> None:
     recorder.is_open = False
-    async with cluster.operator(PARLANCE_STALL_SECONDS="60"):
+    async with cluster.operator():
         name = await cluster.create()
 
         async def is_analyzed() -> bool:
@@ -302,7 +302,7 @@ async def test_restarted_api_server_costs_time_only(cluster: Cluster) -> None:
         names = await create_many(cluster, 10)
         jobs = await cluster.wait_until_all_let_go()
 
-        assert await operator.is_live()
+        await waiting.wait_until(operator.is_live, 20, "it is live")
     assert {job.status.phase for job in jobs} == {"Succeeded"}
     assert len(jobs) == len(names) + 1
 
@@ -322,7 +322,7 @@ async def test_operator_with_a_frozen_watch_works_on_by_its_lists_and_says_that_
         async with cluster.operator(kubeconfig, **times) as operator:
             first = await cluster.create()
             await cluster.wait_until_let_go(first)
-            assert await operator.is_live()
+            await waiting.wait_until(operator.is_live, 20, "it is live")
             between.freeze()
             second = await cluster.create()
             job = await cluster.wait_until_let_go(second)
@@ -337,7 +337,7 @@ async def test_operator_with_a_frozen_watch_works_on_by_its_lists_and_says_that_
 
 async def test_liveness_fails_when_the_bus_is_silent_for_long(cluster: Cluster) -> None:
     async with cluster.operator(PARLANCE_MAX_BUS_SILENCE_SECONDS="6") as operator:
-        assert await operator.is_live()
+        await waiting.wait_until(operator.is_live, 20, "it is live")
         await cluster.nats.process.kill()
 
         async def is_dead() -> bool:

@@ -94,7 +94,7 @@ async def test_silent_api_server_is_given_up_after_the_deadline(
     control_plane: ControlPlane,
 ) -> None:
     settings = KubeSettings(
-        kubeconfig=control_plane.kubeconfig, namespace="default", kube_timeout_seconds=1.0
+        kubeconfig=control_plane.kubeconfig, namespace="default", kube_timeout_seconds=3.0
     )
     async with kube_package.open_kube(settings) as kube:
         await kube.get_calljob("none")
@@ -109,7 +109,7 @@ async def test_silent_api_server_is_given_up_after_the_deadline(
 async def test_requests_given_up_leave_no_connection_open(control_plane: ControlPlane) -> None:
     """A silent server never answers the end of a TLS connection either."""
     settings = KubeSettings(
-        kubeconfig=control_plane.kubeconfig, namespace="default", kube_timeout_seconds=0.5
+        kubeconfig=control_plane.kubeconfig, namespace="default", kube_timeout_seconds=3.0
     )
     port = urllib.parse.urlsplit(control_plane.url).port
 

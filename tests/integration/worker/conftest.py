@@ -5,7 +5,7 @@ import hashlib
 import json
 import pathlib
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,36 +37,18 @@ _Value = TypeVar("_Value", bound=Value)
 
 
 @dataclass
-class Seen:
-    """An event and when it came."""
-
-    envelope: Envelope
-    at_monotonic: float
-
-
-@dataclass
 class Events:
     """Everything that was published, in order, followed live."""
 
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[Envelope] = field(default_factory=list)
 
     def of(self, call_id: CallId, type_: EventType | None = None) -> list[Envelope]:
         return [
-            seen.envelope
-            for seen in self.seen
-            if seen.envelope.subject == call_id and type_ in (None, seen.envelope.type)
+            event for event in self.seen if event.subject == call_id and type_ in (None, event.type)
         ]
 
     def windows_of(self, call_id: CallId) -> list[SegmentsReady]:
         return [parse_data(e, SegmentsReady) for e in self.of(call_id, EventType.SEGMENT)]
-
-    def time_of(self, call_id: CallId, type_: EventType) -> float:
-        """Of the first such event."""
-        return next(
-            seen.at_monotonic
-            for seen in self.seen
-            if seen.envelope.subject == call_id and seen.envelope.type == type_
-        )
 
 
 @dataclass
@@ -208,6 +190,5 @@ async def rig(
 
 
 async def _follow(bus: Bus, events: Events) -> None:
-    now: Callable[[], float] = asyncio.get_running_loop().time
     async for stored in bus.tail_events():
-        events.seen.append(Seen(stored.envelope, now()))
+        events.seen.append(stored.envelope)

@@ -273,8 +273,8 @@ class SlowSource(MemorySource):
 
 
 async def test_time_that_the_source_takes_is_not_the_childs(template: Template) -> None:
-    """Two reads before the first sound: the sound lies behind 3 MiB that nobody needs. Together they
-    take longer than the limit, each leaves the child a second and a half of it."""
+    """Two reads before the first sound: the sound lies behind 3 MiB that nobody needs. Together
+    they take longer than the limit, each leaves the child a second and a half of it."""
     wav = corpus.build_wav(1)
     chunk = b"JUNK" + (3 << 20).to_bytes(4, "little") + bytes(3 << 20)
     source = SlowSource(wav[:12] + chunk + wav[12:])

@@ -9,32 +9,74 @@ from litestar import Request
 from parlance.api.errors import Refused
 from parlance.api.ingest import body
 
-IDLE_SECONDS = 0.2
+IDLE_SECONDS = 20.0
+"""No test waits for it: the time is the clock's below, and a machine that stalls for seconds
+changes nothing."""
+
+
+class Clock:
+    """The loop's time, put forward by hand."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._real_time = loop.time
+        self._ahead_seconds = 0.0
+
+    def time(self) -> float:
+        return self._real_time() + self._ahead_seconds
+
+    def jump(self, seconds: float) -> None:
+        """As when a program keeps the loop from running."""
+        self._ahead_seconds += seconds
+
+    async def wait(self, seconds: float) -> None:
+        """As `asyncio.sleep` does: timers that are due meanwhile run."""
+        self.jump(seconds)
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    loop = asyncio.get_running_loop()
+    clock = Clock(loop)
+    monkeypatch.setattr(loop, "time", clock.time)
+    return clock
 
 
 class Client:
-    """A request whose chunks come after pauses; the last pause ends the body."""
+    """A request whose chunks come after pauses; after the last one the body ends."""
 
-    def __init__(self, *pauses_seconds: float) -> None:
+    def __init__(self, clock: Clock, *pauses_seconds: float) -> None:
+        self._clock = clock
         self._pauses_seconds = pauses_seconds
 
     async def stream(self) -> AsyncIterator[bytes]:
         for pause_seconds in self._pauses_seconds:
-            await asyncio.sleep(pause_seconds)
+            await self._clock.wait(pause_seconds)
             yield b"x"
 
 
-def read(client: Client) -> AsyncIterator[bytes]:
+class SilentClient:
+    """A request of which nothing is ever heard."""
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b"x"
+
+
+def read(client: Client | SilentClient) -> AsyncIterator[bytes]:
     request = cast("Request[Any, Any, Any]", client)
     return body.read_body(request, idle_seconds=IDLE_SECONDS)
 
 
-async def test_a_client_that_stalls_is_refused_and_nothing_of_the_wait_remains() -> None:
+async def test_a_client_that_stalls_is_refused_and_nothing_of_the_wait_remains(
+    clock: Clock,
+) -> None:
     task = asyncio.current_task()
     assert task is not None
     received = []
     with pytest.raises(Refused) as refusal:
-        async for chunk in read(Client(0.0, 0.0, 60.0)):
+        async for chunk in read(Client(clock, 0.0, 0.0, IDLE_SECONDS + 1)):
             received.append(chunk)
 
     assert received == [b"x", b"x"]
@@ -42,53 +84,43 @@ async def test_a_client_that_stalls_is_refused_and_nothing_of_the_wait_remains()
     assert task.cancelling() == 0
 
 
-async def test_a_slow_client_is_waited_for_however_long_it_takes_in_all() -> None:
-    pauses_seconds = [IDLE_SECONDS / 4] * 12
+async def test_a_slow_client_is_waited_for_however_long_it_takes_in_all(clock: Clock) -> None:
+    """Longer than the limit, but short of the minute after which so few bytes are too slow."""
+    pauses_seconds = [IDLE_SECONDS / 5] * 12
+    received = [chunk async for chunk in read(Client(clock, *pauses_seconds))]
 
-    assert len([chunk async for chunk in read(Client(*pauses_seconds))]) == len(pauses_seconds)
+    assert len(received) == len(pauses_seconds)
 
 
-async def test_time_that_we_take_ourselves_is_not_the_clients() -> None:
+async def test_time_that_we_take_ourselves_is_not_the_clients(clock: Clock) -> None:
     received = []
-    async for chunk in read(Client(0.0, 0.0)):
+    async for chunk in read(Client(clock, 0.0, 0.0)):
         received.append(chunk)
-        await asyncio.sleep(IDLE_SECONDS * 3)
+        await clock.wait(IDLE_SECONDS * 3)
+        clock.jump(IDLE_SECONDS * 3)
 
     assert len(received) == 2
 
 
-async def test_a_cancellation_from_outside_stays_one() -> None:
+async def test_a_cancellation_from_outside_stays_one(clock: Clock) -> None:
     async def consume() -> None:
-        async for _ in read(Client(60.0)):
+        async for _ in read(SilentClient()):
             pass
 
     task = asyncio.create_task(consume())
-    await asyncio.sleep(IDLE_SECONDS / 2)
+    await clock.wait(IDLE_SECONDS / 2)
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
-async def test_a_client_that_drips_is_refused_after_a_minute(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Time is the loop's, and goes on by 50 s with every byte."""
-    loop = asyncio.get_running_loop()
-    elapsed_seconds = 0.0
-    real_time = loop.time
-    monkeypatch.setattr(loop, "time", lambda: real_time() + elapsed_seconds)
-
-    class Dripping:
-        async def stream(self) -> AsyncIterator[bytes]:
-            nonlocal elapsed_seconds
-            while True:
-                elapsed_seconds += 50
-                yield b"x"
-
+async def test_a_client_that_drips_is_refused_after_a_minute(clock: Clock) -> None:
+    """A byte every 40 s, which the limit of one silence allows."""
+    client = cast("Request[Any, Any, Any]", Client(clock, 40, 40, 40))
     received = []
     with pytest.raises(Refused) as refusal:
-        async for chunk in body.read_body(cast("Request[Any, Any, Any]", Dripping())):
+        async for chunk in body.read_body(client):
             received.append(chunk)
 
     assert received == [b"x"]
