@@ -6,12 +6,14 @@ SHELL := /bin/bash
 VENV := .local/venv
 PYTHON := $(VENV)/bin/python
 LOCK := requirements/dev.txt
-UV_VERSION := 0.13.0
+TOOLS_LOCK := requirements/tools.txt
 PATHS := common api operator inference devstack tools tests bench
 AUDIO ?=
 CLUSTER ?=
 demo_flags = $(if $(AUDIO),--audio "$(AUDIO)") $(if $(filter current,$(CLUSTER)),--current-cluster)
 up_flags = $(if $(filter current,$(CLUSTER)),--current-cluster)
+compile = $(VENV)/bin/uv pip compile --generate-hashes --no-emit-index-url --no-header \
+	--python-version 3.11 --upgrade -q
 
 .PHONY: help
 help: ## this list
@@ -62,22 +64,35 @@ controlplane: $(VENV)/ready ## build kube-apiserver, etcd, kubectl and helm into
 
 .PHONY: lock
 lock: $(VENV)/ready ## resolve the dependencies anew
-	@$(VENV)/bin/uv pip compile pyproject.toml --all-extras --group test --group servers --group lint \
-		--generate-hashes --no-emit-index-url --no-header --python-version 3.11 --upgrade -q -o $(LOCK)
+	@$(compile) pyproject.toml --all-extras --group test --group servers --group lint -o $(LOCK)
+	@for name in tools go recordings; do \
+		$(compile) --no-deps requirements/$$name.in -o requirements/$$name.txt || exit; \
+	done
 
 .PHONY: setup
 setup: $(VENV)/ready ## make the environments and programs; the other commands call it
-	@$(PYTHON) -m devstack setup
+	@$(PYTHON) -m devstack setup $(up_flags)
 
 .PHONY: clean
 clean: down ## remove all local state (the cache of built programs stays)
 	@rm -rf .local
 
-$(VENV)/ready: $(LOCK) pyproject.toml Makefile
+venv_inputs := $(LOCK) $(TOOLS_LOCK) pyproject.toml Makefile
+
+ifndef VENV_IS_LOCKED
+# Two commands at once make one environment: the second waits, and then finds nothing to do.
+$(VENV)/ready: $(venv_inputs)
+	@mkdir -p .local
+	@flock .local/venv.lock $(MAKE) -s VENV_IS_LOCKED=yes $@
+else
+$(VENV)/ready: $(venv_inputs)
 	@tools/system-packages.sh
 	@echo "making the Python environment in $(VENV)" >&2
+# A stack that runs loads its programs from the folder that is about to be emptied.
+	@[ ! -x $(PYTHON) ] || $(PYTHON) -m devstack down >/dev/null 2>&1 || true
 	@python3 -m venv --clear $(VENV)
-	@$(VENV)/bin/pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	@$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r $(TOOLS_LOCK)
 	@$(VENV)/bin/uv pip install -q --python $(PYTHON) --require-hashes -r $(LOCK)
 	@$(VENV)/bin/uv pip install -q --python $(PYTHON) --no-deps -e .
 	@touch $@
+endif

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import pathlib
+import shlex
 import signal
 import sys
 from collections.abc import Coroutine, Iterator
@@ -52,42 +53,55 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         command.add_argument("--current-cluster", action="store_true", help="use KUBECONFIG")
         command.add_argument("--audio", type=pathlib.Path, help="your own file (demo)")
         command.add_argument("--port", type=int, help="port of the API (serve)")
+        command.add_argument("--lock-fd", type=int, help="the lock, handed over by `up` (serve)")
     return parser.parse_args(argv)
 
 
 async def _dispatch(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "setup":
-            await _set_up()
+            await _set_up(needs_control_plane=not arguments.current_cluster)
         case "demo":
             await demo.run(
                 PLACE, audio=arguments.audio, use_current_cluster=arguments.current_cluster
             )
         case "up":
-            await _set_up()
-            _print_state(await supervisor.up(PLACE, use_current_cluster=arguments.current_cluster))
+            await _set_up(needs_control_plane=not arguments.current_cluster)
+            state = await supervisor.up(PLACE, use_current_cluster=arguments.current_cluster)
+            _print_state(PLACE, state)
         case "down":
             print("stopped" if await supervisor.down(PLACE) else "nothing was running")
         case "serve":
+            options = stack.Options(
+                port=arguments.port, use_current_cluster=arguments.current_cluster
+            )
             await supervisor.serve(
-                PLACE, use_current_cluster=arguments.current_cluster, port=arguments.port
+                PLACE,
+                supervisor.open_stack(PLACE, options),
+                lock_fd=arguments.lock_fd,
             )
     return 0
 
 
-async def _set_up() -> None:
+async def _set_up(*, needs_control_plane: bool) -> None:
     """Everything that takes long the first time."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(triton.ensure_triton_venv())
-        tasks.create_task(build.build_programs(build.NEEDED))
+        if needs_control_plane:
+            tasks.create_task(build.build_programs(build.NEEDED))
 
 
-def _print_state(state: supervisor.State) -> None:
+def _print_state(place: supervisor.Place, state: supervisor.State) -> None:
+    # To be pasted into a shell, also where a folder's name has a space.
+    kubectl, kubeconfig, environment_file, programs = (
+        shlex.quote(str(path))
+        for path in (state.kubectl, state.kubeconfig, place.environment_file, place.programs)
+    )
     print(f"API       {state.url}   (documentation: {state.url}/api/docs)")
     print(f"API key   {state.api_key}")
     print(f"login     {state.admin_email} / {state.admin_password}   (of the interface to come)")
-    print(f"kubectl   {state.kubectl} --kubeconfig {state.kubeconfig} -n {state.namespace}")
-    print(f"shell     set -a; . {PLACE.environment_file}; set +a; PATH={PLACE.programs}:$PATH")
+    print(f"kubectl   KUBECONFIG={kubeconfig} {kubectl} -n {state.namespace}")
+    print(f"shell     set -a; . {environment_file}; set +a; PATH={programs}:$PATH")
 
 
 def _run(main_coroutine: Coroutine[Any, Any, int]) -> int:

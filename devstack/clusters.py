@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from devstack import errors, waiting
 from devstack.controlplane import server
 
-DEFAULT_KUBECONFIG = pathlib.Path("~/.kube/config")
+DEFAULT_KUBECONFIG = "~/.kube/config"
 ESTABLISH_TIMEOUT_SECONDS = 30.0
 
 
@@ -22,7 +22,8 @@ ESTABLISH_TIMEOUT_SECONDS = 30.0
 class Cluster:
     """A reachable Kubernetes API."""
 
-    kubeconfig: pathlib.Path
+    kubeconfig: str
+    """For the variable KUBECONFIG: absolute paths, several if the user's has several."""
     kubectl: pathlib.Path
     control_plane: server.ControlPlane | None
     """None for the user's own cluster: it is not ours to kill."""
@@ -35,7 +36,7 @@ class Cluster:
             stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
+            env={**os.environ, "KUBECONFIG": self.kubeconfig},
         )
         output, problem = await started.communicate(stdin.encode() if stdin is not None else None)
         if started.returncode != 0:
@@ -75,14 +76,22 @@ async def open_cluster(
         yield _find_current()
         return
     async with server.open_control_plane(folder, is_durable=is_durable) as plane:
-        yield Cluster(kubeconfig=plane.kubeconfig, kubectl=plane.kubectl, control_plane=plane)
+        yield Cluster(kubeconfig=str(plane.kubeconfig), kubectl=plane.kubectl, control_plane=plane)
 
 
 def _find_current() -> Cluster:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         raise errors.MissingTool("kubectl", "install it, or leave CLUSTER=current away")
-    kubeconfig = pathlib.Path(os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG).expanduser()
-    if not kubeconfig.exists():
+    return Cluster(kubeconfig=_find_kubeconfig(), kubectl=pathlib.Path(kubectl), control_plane=None)
+
+
+def _find_kubeconfig() -> str:
+    listed = [part for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    # Absolute, because the processes of a stack run in its folder.
+    paths = [pathlib.Path(part).expanduser().absolute() for part in listed or [DEFAULT_KUBECONFIG]]
+    kubeconfig = os.pathsep.join(map(str, paths))
+    # Clients merge the files of a list and pass over those that do not exist.
+    if not any(path.exists() for path in paths):
         raise errors.MissingTool("a kubeconfig", f"set KUBECONFIG; {kubeconfig} does not exist")
-    return Cluster(kubeconfig=kubeconfig, kubectl=pathlib.Path(kubectl), control_plane=None)
+    return kubeconfig

@@ -7,14 +7,16 @@ insights and what kubectl shows. Succeeds only if the transcript is right.
 import asyncio
 import contextlib
 import json
+import os
 import pathlib
+import re
 import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from devstack import errors, stack, supervisor, testdata, wer
+from devstack import cache, errors, ports, stack, supervisor, testdata, wer
 from devstack.api_client import ApiClient, Event
 
 MAX_WORD_ERROR_RATE = 0.12
@@ -29,9 +31,16 @@ async def run(
     place: supervisor.Place, *, audio: pathlib.Path | None, use_current_cluster: bool
 ) -> None:
     """Tell the story. Raises DemoFailed."""
+    if audio is not None and not audio.is_file():
+        raise DemoFailed(f"AUDIO: there is no file {audio}")
     recording = None if audio else await testdata.fetch_two_cities()
     path = audio or recording.path  # type: ignore[union-attr] # one of the two is there
-    async with _open_any_stack(place, use_current_cluster=use_current_cluster) as state:
+    # Two at once would take each other's folder away, or each other's call.
+    waiting_for = "waiting for another `make demo` of this work tree to end"
+    async with (
+        cache.open_lock(place.local / "demo.lock", waiting_for),
+        _open_any_stack(place, use_current_cluster=use_current_cluster) as state,
+    ):
         async with ApiClient(state.url, state.api_key) as client:
             started = time.monotonic()
             call_id = await _upload(client, state, path)
@@ -81,7 +90,7 @@ def _build_curl(state: supervisor.State, path: pathlib.Path, *, key: str) -> lis
     return [
         "curl", "-sS", "-X", "POST",
         "-F", f"api_key={key}",
-        "-F", f"call=@{path}",
+        "-F", f"call=@{_format_file(path)}",
         "-F", "customer_name=Acme Corp",
         "-F", f"user_id={state.admin_user_id}",
         "-F", "extension_id=EXT-456",
@@ -90,8 +99,22 @@ def _build_curl(state: supervisor.State, path: pathlib.Path, *, key: str) -> lis
     ]  # fmt: skip
 
 
+def _format_file(path: pathlib.Path) -> str:
+    """For curl, which ends a plain name at a comma or a semicolon."""
+    plain = str(path)
+    if not re.search(r'[,;"\s]', plain):
+        return plain
+    escaped = plain.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 async def _run_curl(argv: Sequence[str]) -> dict[str, Any]:
-    started = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+    # A proxy of the environment would look for the API on its own loopback. Not part of what is
+    # shown, which is the command of the public page.
+    program, *words = argv
+    started = await asyncio.create_subprocess_exec(
+        program, "--noproxy", ports.LOOPBACK, *words, stdout=asyncio.subprocess.PIPE
+    )
     output, _ = await started.communicate()
     if started.returncode != 0:
         raise DemoFailed(f"curl ended with {started.returncode}")
@@ -156,8 +179,10 @@ async def _show_insights(client: ApiClient, call_id: str) -> None:
 
 async def _show_cluster(state: supervisor.State) -> None:
     _say(f"\n$ kubectl -n {state.namespace} get calljobs")
+    # By the variable, because it may be a list of files, which --kubeconfig does not take.
     started = await asyncio.create_subprocess_exec(
-        state.kubectl, "--kubeconfig", state.kubeconfig, "-n", state.namespace, "get", "calljobs"
+        *(state.kubectl, "-n", state.namespace, "get", "calljobs"),
+        env={**os.environ, "KUBECONFIG": state.kubeconfig},
     )
     if await started.wait() != 0:
         raise DemoFailed("kubectl failed")

@@ -21,6 +21,8 @@ from collections.abc import Iterable, Mapping
 
 GRACE_SECONDS = 8.0
 POLL_SECONDS = 0.02
+# A /proc mounted with `hidepid` shows no processes of other users, and none of those is ours.
+GONE_OR_HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 class Guard:
@@ -87,12 +89,12 @@ def list_family(process_group: int) -> set[int]:
     family: set[int] = set()
     for stat_path in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
-            # The command's name, in parentheses, may hold anything; after it come state, parent
-            # and group.
-            state, parent, group = stat_path.read_text().rpartition(")")[2].split()[:3]
-        except (FileNotFoundError, ProcessLookupError):
+            # The command's name, in parentheses, may hold anything, half a character too; after it
+            # come state, parent and group.
+            state, parent, group = stat_path.read_bytes().rpartition(b")")[2].split()[:3]
+        except GONE_OR_HIDDEN:
             continue
-        if state not in "ZX":
+        if state not in b"ZX":
             pid = int(stat_path.parent.name)
             parents[pid] = int(parent)
             if int(group) == process_group:
@@ -106,9 +108,9 @@ def list_living(pids: Iterable[int]) -> set[int]:
     """Those of the processes that have not ended."""
     living = set()
     for pid in pids:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
-            if stat.rpartition(")")[2].split()[0] not in "ZX":
+        with contextlib.suppress(*GONE_OR_HIDDEN):
+            stat = pathlib.Path(f"/proc/{pid}/stat").read_bytes()
+            if stat.rpartition(b")")[2].split()[0] not in b"ZX":
                 living.add(pid)
     return living
 

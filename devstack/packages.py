@@ -3,21 +3,30 @@
 For recordings and toolchains that only development needs. Nothing fetched here is imported.
 """
 
-import asyncio
 import os
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 
-from devstack import errors
+from devstack import errors, process
+
+LOCKS_FOLDER = pathlib.Path(__file__).resolve().parent.parent / "requirements"
 
 
-async def fetch_wheel(requirement: str, folder: pathlib.Path) -> None:
-    """Put the contents of a pinned wheel, and none of its dependencies, into a folder."""
-    arguments = ["--quiet", "--no-deps", "--target", str(folder), requirement]
-    await _run([*_find_installer(), *arguments], folder.with_name("wheel.log"))
+async def fetch_wheel(lock_file: pathlib.Path, folder: pathlib.Path) -> None:
+    """Put the contents of the locked wheel, and none of its dependencies, into a folder."""
+    arguments = ["--quiet", "--no-deps", "--require-hashes", "--target", str(folder)]
+    argv = [*_find_installer(), *arguments, "--requirement", str(lock_file)]
+    await process.run(argv, folder.with_name("wheel.log"))
+
+
+def read_pin(lock_file: pathlib.Path) -> str:
+    """The one package of a lock file, as "name==version"."""
+    (pin,) = re.findall(r"^\S+==\S+", lock_file.read_text(), re.MULTILINE)
+    return str(pin)
 
 
 async def fetch_debian_packages(names: Sequence[str], folder: pathlib.Path) -> None:
@@ -30,15 +39,15 @@ async def fetch_debian_packages(names: Sequence[str], folder: pathlib.Path) -> N
     with tempfile.TemporaryDirectory(prefix="parlance-debian-") as download:
         argv = ["apt-get", "download", "--quiet", *names]
         try:
-            await _run(argv, log_path, pathlib.Path(download))
+            await process.run(argv, log_path, folder=pathlib.Path(download))
         except errors.CommandFailed:
             # A fresh machine has no package lists yet, and only root may fetch them.
             if os.geteuid() != 0:
                 raise
-            await _run(["apt-get", "update", "--quiet"], log_path)
-            await _run(argv, log_path, pathlib.Path(download))
+            await process.run(["apt-get", "update", "--quiet"], log_path)
+            await process.run(argv, log_path, folder=pathlib.Path(download))
         for package in sorted(pathlib.Path(download).glob("*.deb")):
-            await _run(["dpkg-deb", "--extract", str(package), str(folder)], log_path)
+            await process.run(["dpkg-deb", "--extract", str(package), str(folder)], log_path)
 
 
 def _find_installer() -> list[str]:
@@ -48,17 +57,3 @@ def _find_installer() -> list[str]:
     if uv is None:
         return [sys.executable, "-m", "pip", "install"]
     return [uv, "pip", "install", "--python", sys.executable]
-
-
-async def _run(
-    argv: Sequence[str], log_path: pathlib.Path, folder: pathlib.Path | None = None
-) -> None:
-    log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *argv, cwd=folder, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
-        )
-        status = await process.wait()
-    if status != 0:
-        raise errors.CommandFailed(argv, status, log_path)
-    log_path.unlink()

@@ -15,7 +15,7 @@ import pwd
 import secrets
 import shutil
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 from devstack import errors, ports, process
 
@@ -147,7 +147,12 @@ async def _create_data_folder(
         "--locale=C",
         "--no-sync",
     ]
-    await _run([*_build_user_prefix(), str(programs_folder / "initdb"), *arguments], folder)
+    await process.run(
+        [*_build_user_prefix(), str(programs_folder / "initdb"), *arguments],
+        folder / "initdb.log",
+        folder=folder,
+        environment=_build_environment(),
+    )
     password_file.unlink()
     unfinished.rename(data_folder)
 
@@ -172,18 +177,6 @@ def _build_user_prefix() -> list[str]:
 def _build_environment() -> dict[str, str]:
     # Our own LANG may name a locale that does not exist here, at which Postgres stops.
     return {"LC_ALL": "C", "LANG": "C", "TZ": "UTC"}
-
-
-async def _run(argv: Sequence[str], folder: pathlib.Path) -> None:
-    log_path = folder / "initdb.log"
-    environment = {**os.environ, **_build_environment()}
-    with log_path.open("wb") as log:
-        started = await asyncio.create_subprocess_exec(
-            *argv, cwd=folder, stdout=log, stderr=log, env=environment
-        )
-        status = await started.wait()
-    if status != 0:
-        raise errors.CommandFailed(argv, status, log_path)
 
 
 async def _is_accepting(pg_isready: pathlib.Path, port: int) -> bool:

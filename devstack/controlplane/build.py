@@ -10,11 +10,10 @@ import asyncio
 import enum
 import os
 import pathlib
-import signal
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from devstack import cache, errors, guard, progress
+from devstack import cache, errors, process, progress
 from devstack.controlplane import golang
 
 MODULES_FOLDER = pathlib.Path(__file__).parent
@@ -156,8 +155,8 @@ def _build_arguments(go: pathlib.Path, recipe: Recipe, target: pathlib.Path) -> 
 
 
 def _build_environment(folder: pathlib.Path) -> dict[str, str]:
-    """The caller's environment, proxies and CA files included, with caches of our own."""
-    return os.environ | {
+    """Caches of our own; proxies and CA files come from the caller's environment."""
+    return {
         "CGO_ENABLED": "0",
         "GOCACHE": str(folder / "go-build"),
         "GOMODCACHE": str(folder / "go-modules"),
@@ -177,27 +176,20 @@ async def _run_counted(
 ) -> int:
     """Run `go build -v`, which names every module it fetches and every package it compiles."""
     fetched = compiled = 0
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        cwd=MODULES_FOLDER / module,
-        env=_build_environment(folder),
-        stdin=asyncio.subprocess.DEVNULL,
+    building = process.open_command(
+        argv,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
+        folder=MODULES_FOLDER / module,
+        environment=_build_environment(folder),
     )
-    assert process.stdout is not None
-    guard.find_guard().watch(process.pid, signal.SIGTERM)
-    try:
+    async with building as started:
+        assert started.stdout is not None
         with log_path.open("wb") as log:
-            async for line in process.stdout:
+            async for line in started.stdout:
                 log.write(line)
                 log.flush()
                 fetched += line.startswith(b"go: downloading")
                 compiled += not line.startswith((b"go: ", b"#", b"\t"))
                 step.detail = f"{fetched} modules fetched, {compiled} packages compiled"
-        return await process.wait()
-    finally:
-        guard.send_signal(guard.list_family(process.pid), signal.SIGKILL)
-        await process.wait()
-        guard.find_guard().forget(process.pid)
+        return await started.wait()

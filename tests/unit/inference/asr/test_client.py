@@ -1,4 +1,5 @@
 import json
+import socket
 from collections.abc import AsyncIterator
 
 import grpc
@@ -53,6 +54,23 @@ async def test_a_window_goes_out_as_the_model_wants_it(
     assert given["language"] == "en"
     assert given["sent_unix_seconds"] > 1e9
     assert sent.id == "call/3"
+
+
+async def test_a_proxy_for_the_way_out_is_not_asked_for_a_neighbour(
+    triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("grpc_proxy", "https_proxy", "no_grpc_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        async with (
+            fakes.serve(triton) as url,
+            client.open_triton(AsrSettings(triton_url=url, triton_timeout_seconds=5)) as opened,
+        ):
+            await opened.transcribe(_request())
+
+    assert len(triton.requests) == 1
 
 
 @pytest.mark.parametrize(
