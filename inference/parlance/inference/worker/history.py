@@ -20,6 +20,7 @@ from parlance.contracts.bus.messages import (
 )
 from parlance.contracts.bus.subjects import Kind
 from parlance.inference.worker.ports import CallBus, StoredEvent
+from parlance.inference.worker.reporter import is_doubt
 
 _FINAL = (EventType.ANALYZED, EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED)
 
@@ -33,7 +34,7 @@ class History:
     handed_over: int = 0
     """Deliveries of the current message to runs that ended in order, by handing it back."""
     last_sequence: int = 0
-    """Place of the newest event."""
+    """Place of the newest event but for those of workers in doubt about the call."""
     windows: dict[int, SegmentsReady] = field(default_factory=dict)
     """Finished windows of the current model, by number."""
     object_key: str | None = None
@@ -45,9 +46,9 @@ class History:
         """Whether this dispatch asks for something that has come to its end already."""
         return self.finished_attempt >= dispatch.attempt
 
-    def count_lost_runs(self, deliveries: int) -> int:
+    def count_lost_runs(self, earlier_deliveries: int) -> int:
         """Runs of the current message that vanished: killed, or too long silent."""
-        return max(deliveries - 1 - self.handed_over, 0)
+        return max(earlier_deliveries - self.handed_over, 0)
 
 
 async def read_history(bus: CallBus, dispatch: CallDispatch, model_hash: str) -> History:
@@ -59,7 +60,8 @@ async def read_history(bus: CallBus, dispatch: CallDispatch, model_hash: str) ->
 async def fold_events(events: AsyncIterator[StoredEvent], attempt: int, model_hash: str) -> History:
     history = History()
     async for event in events:
-        history.last_sequence = event.sequence
+        if not is_doubt(event.envelope):
+            history.last_sequence = event.sequence
         _fold(history, event.envelope, attempt, model_hash)
     return history
 

@@ -29,6 +29,11 @@ class Lease:
         return self._delivery.value
 
     @property
+    def earlier_deliveries(self) -> int:
+        """Of the message that is held, to other runs."""
+        return self._delivery.attempts - self.deliveries
+
+    @property
     def delivery(self) -> CallDelivery | None:
         """The message to answer; None when it was lost with its stream. To ack by an old handle
         would take the message that has the same number in the new stream."""

@@ -46,8 +46,8 @@ class WorkerLoop:
         self._kept_slots = lanes.plan_kept_slots(slots)
         self._running: dict[asyncio.Task[None], CallRunner] = {}
         self._polls: dict[_Pull, Priority] = {}
-        self._early: list[CallDelivery] = []
-        """Came for calls whose run here is just ending."""
+        self._early: list[tuple[str, CallDelivery]] = []
+        """Came for calls whose run here is just ending, and of which stream."""
         self._preferences = lanes.iter_preferences(LANE_WEIGHTS)
         self._turned_at = time.monotonic()
 
@@ -126,8 +126,7 @@ class WorkerLoop:
         for poll in [poll for poll in self._polls if poll.done()]:
             del self._polls[poll]
             await self._take(poll.result())
-        early, self._early = self._early, []
-        await self._take(early)
+        await self._take(self._take_early())
 
     async def _take(self, deliveries: Sequence[CallDelivery]) -> bool:
         for delivery in deliveries:
@@ -135,8 +134,13 @@ class WorkerLoop:
             if runner is None:
                 self._start(CallRunner(self._bus, self._tools, self._clock, delivery))
             elif not await runner.adopt(delivery):
-                self._early.append(delivery)
+                self._early.append((self._bus.jobs_epoch, delivery))
         return bool(deliveries)
+
+    def _take_early(self) -> list[CallDelivery]:
+        """Without those of a stream that was lost: there is another message in their place now."""
+        early, self._early = self._early, []
+        return [delivery for epoch, delivery in early if epoch == self._bus.jobs_epoch]
 
     def _start(self, runner: CallRunner) -> None:
         task = asyncio.create_task(self._run(runner), name=f"run {runner.call_id}")
@@ -182,8 +186,9 @@ class WorkerLoop:
             poll.cancel()
         for result in await asyncio.gather(*polls, return_exceptions=True):
             if not isinstance(result, BaseException):
-                self._early.extend(result)
-        for delivery in self._early:
+                for delivery in result:
+                    await delivery.nak(0.0)
+        for delivery in self._take_early():
             await delivery.nak(0.0)
 
 

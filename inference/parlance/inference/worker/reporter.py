@@ -6,13 +6,15 @@ one the work started with.
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import structlog
 from parlance.contracts.bus import subjects
 from parlance.contracts.bus.messages import (
+    Envelope,
     EventData,
+    EventType,
     Progress,
     SegmentsReady,
     Started,
@@ -30,6 +32,15 @@ _log = structlog.get_logger(__name__)
 
 QUIET_SECONDS = 30.0
 """After so much silence the worker says that it is alive; the operator starts to worry at 90 s."""
+
+_SIGN = "worker"
+_DOUBT = "doubt"
+"""First part of the detail in the ids of our progress events."""
+
+
+def is_doubt(event: Envelope) -> bool:
+    """Whether a worker only says that it holds the call and does not work on it."""
+    return f".{EventType.PROGRESS.token}.{_DOUBT}." in event.id
 
 
 class Reporter:
@@ -67,6 +78,13 @@ class Reporter:
         await self.publish(ready, id_=id_)
         self.note_window(ready)
 
+    async def doubt(self, done: Iterable[SegmentsReady]) -> None:
+        """Say that the call is held and not yet worked on, and how far it was before."""
+        for ready in done:
+            self.note_window(ready)
+            self._total_seconds = ready.total_seconds
+        await self.publish(self._build_progress(), detail=self._format_detail(_DOUBT))
+
     def note_window(self, ready: SegmentsReady) -> None:
         """A window is done, by us or by an earlier run: signs of life tell how far the call is."""
         self._processed_seconds = max(self._processed_seconds, ready.processed_seconds)
@@ -102,7 +120,7 @@ class Reporter:
             if self._clock.monotonic() - self._spoke_at < quiet_seconds:
                 continue
             try:
-                await self.publish(self._build_progress(), detail=self._format_sign())
+                await self.publish(self._build_progress(), detail=self._format_detail(_SIGN))
             except BusUnavailable as exc:
                 _log.warning("no sign of life", error=str(exc))
 
@@ -115,5 +133,5 @@ class Reporter:
             total_seconds=self._total_seconds,
         )
 
-    def _format_sign(self) -> str:
-        return f"worker.{self._deliveries}.{next(self._signs)}"
+    def _format_detail(self, kind: str) -> str:
+        return f"{kind}.{self._deliveries}.{next(self._signs)}"

@@ -7,6 +7,7 @@ event that says why is stored.
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 import structlog
 from parlance.contracts.bus.messages import CallDispatch, Cancelled, ControlAction
@@ -52,7 +53,7 @@ class CallRunner:
         clock: Clock,
         delivery: CallDelivery,
         *,
-        doubt_seconds: float = DOUBT_SECONDS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._bus = bus
         self._tools = tools
@@ -62,7 +63,7 @@ class CallRunner:
             bus, self._lease, clock, tools.patience, deliveries=delivery.attempts
         )
         self._deliveries = delivery.attempts
-        self._doubt_seconds = doubt_seconds
+        self._sleep = sleep
         self._taken_at = time.monotonic()
         self._work: asyncio.Task[Ending] | None = None
         self._stop: Ending | None = None
@@ -155,18 +156,14 @@ class CallRunner:
             return ending
 
     async def _do(self) -> Ending:
-        dispatch = self._lease.dispatch
-        note = await self._bus.get_control(dispatch.call_id)
+        note = await self._bus.get_control(self.call_id)
         if note is not None:
             return _CANCELLED if note is ControlAction.CANCEL else _PAUSED
         async with self._reporter.never_silent():
             model = await self._tools.patience.persist("asr", self._tools.transcriber.identify)
-            history = await histories.read_history(self._bus, dispatch, model.hash)
-            if history.is_settled(dispatch):
-                return Settled(f"attempt {history.finished_attempt} has ended")
-        lost_runs = history.count_lost_runs(self._deliveries)
-        if lost_runs > dispatch.backoff_limit:
-            return await self._give_up(history, model.hash, lost_runs)
+        history = await self._claim(model.hash)
+        if not isinstance(history, History):
+            return history
         async with self._reporter.never_silent():
             work = CallWork(
                 self._tools, self._lease, self._reporter, history, model, self._taken_at
@@ -174,18 +171,29 @@ class CallRunner:
             await work.run()
         return Finished()
 
-    async def _give_up(self, history: History, model_hash: str, lost_runs: int) -> Ending:
-        """A worker that could not be heard while the bus was away looks lost and is not. The call
-        fails only when nobody is heard of it for longer than a worker is ever silent."""
-        dispatch = self._lease.dispatch
+    async def _claim(self, model_hash: str) -> History | Ending:
+        """The past of a call that is ours to do, or how this run ends instead.
+
+        Too many lost runs end the call, but a worker that could not be heard while the bus was away
+        looks lost and is not. So they are in doubt until nobody was heard of the call for longer
+        than a worker is ever silent; all that may change meanwhile is looked at again.
+        """
+        heard: int | None = None
         while True:
-            await asyncio.sleep(self._doubt_seconds)
-            later = await histories.read_history(self._bus, dispatch, model_hash)
-            if later.is_settled(dispatch):
-                return Settled(f"attempt {later.finished_attempt} has ended elsewhere")
-            if later.last_sequence == history.last_sequence:
+            dispatch, earlier = self._lease.dispatch, self._lease.earlier_deliveries
+            history = await histories.read_history(self._bus, dispatch, model_hash)
+            if history.is_settled(dispatch):
+                return Settled(f"attempt {history.finished_attempt} has ended")
+            lost_runs = history.count_lost_runs(earlier)
+            if lost_runs <= dispatch.backoff_limit:
+                return history
+            if self._lease.delivery is None:
+                return Settled("the message was lost with its stream")
+            if history.last_sequence == heard:
                 return endings.give_up(lost_runs)
-            history = later
+            heard = history.last_sequence
+            await self._reporter.doubt(history.windows.values())
+            await self._sleep(DOUBT_SECONDS)
 
     # --- the end ----------------------------------------------------------------------------
 

@@ -45,6 +45,8 @@ def _select_spoken(window: Window, answer: AsrWindow) -> list[AsrSegment]:
 
 
 def _measure_level(window: Window, start_seconds: float, end_seconds: float) -> float:
+    heard_seconds = sum(piece.length_seconds for piece in window.pieces)  # the rest is filling
+    end_seconds = min(end_seconds, heard_seconds)
     first, last = (int(at * SAMPLE_RATE_HZ) for at in (start_seconds, end_seconds))
     samples = window.samples[first : max(last, first + 1)].astype(np.float32)
     power = float(np.mean(np.square(samples))) / 32768**2 if samples.size else 0.0

@@ -112,7 +112,7 @@ async def test_runs_that_handed_the_message_back_are_not_lost_runs() -> None:
         attempt=2,
     )
 
-    assert past.count_lost_runs(deliveries=5) == 2
+    assert past.count_lost_runs(earlier_deliveries=4) == 2
 
 
 async def test_the_place_of_fetched_audio_is_remembered() -> None:
@@ -127,3 +127,11 @@ async def test_the_place_of_fetched_audio_is_remembered() -> None:
     )
 
     assert (await _fold(_event(started))).object_key == "acme/calls/x/audio.wav"
+
+
+async def test_the_newest_event_is_one_of_somebody_who_works_on_the_call() -> None:
+    sign = fakes.build_sign(1)
+    doubt = sign.model_copy(update={"id": sign.id.replace(".worker.", ".doubt.")})
+
+    assert (await _fold(sign, sign)).last_sequence == 2
+    assert (await _fold(sign, doubt)).last_sequence == 1

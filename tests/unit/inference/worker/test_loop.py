@@ -143,6 +143,30 @@ async def test_a_message_that_comes_while_a_run_answers_its_own_gets_a_run_of_it
     assert [e.attempt for e in rig.bus.events if e.type == "call.analyzed"] == [1, 2]
 
 
+async def test_a_message_that_waited_for_a_run_to_end_is_not_answered_after_its_stream_was_lost(
+    rig: _Rig,
+) -> None:
+    """Its number is a stranger's then."""
+    held = rig.bus.deliver(fakes.build_dispatch(attempt=1), sequence=5)
+    newer: list[fakes.FakeDelivery] = []
+
+    async def ack() -> None:
+        newer.append(rig.bus.deliver(fakes.build_dispatch(attempt=2), sequence=6))
+        await rig.until(lambda: not rig.bus.lanes[Priority.STANDARD])
+        await asyncio.sleep(0.05)
+        rig.bus.jobs_epoch = "second"
+
+    held.ack = ack  # type: ignore[method-assign] # just then
+    rig.start()
+    await rig.until(lambda: bool(newer) and rig.bus.jobs_epoch == "second")
+    other = rig.bus.deliver(fakes.build_dispatch(call_id=new_call_id()), sequence=7)
+    await rig.until(lambda: other.answers == ["ack"])
+    await rig.stop()
+
+    assert newer[0].answers == []
+    assert newer[0].beats == 0
+
+
 async def test_a_note_stops_the_call_it_names_only(rig: _Rig) -> None:
     rig.transcriber.open.clear()
     cancelled, other = _dispatches(rig, 2, Priority.STANDARD)

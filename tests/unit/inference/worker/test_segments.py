@@ -75,6 +75,14 @@ def test_the_loudness_of_each_segment_is_measured() -> None:
     assert levels == (-20.0, -40.0)
 
 
+def test_what_fills_a_short_window_does_not_make_its_speech_fainter() -> None:
+    loud = np.full(800, 3_277, np.int16)
+    filled = np.concatenate((loud, np.zeros(7_200, np.int16)))
+    window = Window(0, 0, filled, (Piece(0.0, 3.0, 0.05),))
+
+    assert segments.measure_levels(window, _answer((0, 0.5, "yes"))) == (-20.0,)
+
+
 def test_silence_and_times_outside_the_window_have_a_level_too() -> None:
     levels = segments.measure_levels(_WINDOW, _answer((0, 1, "x"), (9, 10, "late")))
 

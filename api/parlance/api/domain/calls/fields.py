@@ -121,7 +121,11 @@ def parse_fields(values: Mapping[str, Any]) -> CallFields:
         return CallFields.model_validate(given)
     except ValidationError as exc:
         errors = [
-            FieldError("/" + "/".join(map(str, item["loc"])), item["type"], item["msg"])
+            FieldError(
+                "/" + "/".join(map(str, item["loc"])),
+                item["type"],
+                item["msg"].removeprefix("Value error, "),
+            )
             for item in exc.errors(include_url=False, include_context=False, include_input=False)
         ]
         raise Refused(Problem.VALIDATION_FAILED, errors=errors) from exc
