@@ -235,6 +235,8 @@ class Store:
         try:
             return await action()
         except (NotFoundError, FileNotFoundError) as exc:
+            if await self._is_gone():
+                raise StoreUnavailable("its folder is gone") from exc
             raise ObjectNotFound(key) from exc
         except (InvalidPathError, ValueError) as exc:
             raise InvalidKey(key) from exc
@@ -257,9 +259,13 @@ class Store:
 
     async def _has_no_place(self, key: str) -> bool:
         """Whether the folder cannot hold a file for this key. S3 takes some such keys."""
-        if self._folder is None:
+        if self._folder is None or await self._is_gone():
             return False
         return await asyncio.to_thread(_is_no_file, self._folder / key)
+
+    async def _is_gone(self) -> bool:
+        """Whether the whole folder is away: a disk that is not mounted says nothing of a key."""
+        return self._folder is not None and not await asyncio.to_thread(self._folder.is_dir)
 
     async def _read_file(self, key: str, offset: int, length: int) -> bytes:
         assert self._folder is not None

@@ -170,6 +170,24 @@ async def test_what_a_folder_cannot_hold_is_not_tried_again(tmp_path: Path, key:
         assert await keys(store, "") == {"acme/calls/9/audio.wav"}
 
 
+@pytest.mark.parametrize("is_file_there", [False, True])
+async def test_a_folder_that_is_away_says_nothing_of_a_key(
+    tmp_path: Path, is_file_there: bool
+) -> None:
+    folder = tmp_path / "objects"
+    async with store_module.open_store(build_file_settings(folder)) as store:
+        folder.rmdir()
+        if is_file_there:
+            folder.write_bytes(b"a file where the folder was")
+        attempts = [store.head("a/x"), store.get_bytes("a/x"), store.read_range("a/x", 0, 1)]
+        if is_file_there:  # otherwise writing makes the folder anew
+            attempts += [store.put_bytes("a/x", b"x"), store.put_stream("a/x", blocks(1))]
+
+        for attempt in attempts:
+            with pytest.raises(StoreUnavailable):
+                await attempt
+
+
 async def test_a_folder_that_fails_in_another_way_is_worth_another_try(tmp_path: Path) -> None:
     """A link to itself stands for a broken disk."""
     async with store_module.open_store(build_file_settings(tmp_path)) as store:
