@@ -20,7 +20,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import IO
 
-from devstack import errors, guard, progress, stack, waiting
+from devstack import errors, guard, private_files, progress, stack, waiting
 
 START_TIMEOUT_SECONDS = 1800.0
 """The first start builds the control plane, which takes minutes."""
@@ -94,7 +94,14 @@ def read_state(place: Place) -> State | None:
     return None
 
 
-async def up(place: Place, *, use_current_cluster: bool, program: Sequence[str] = PROGRAM) -> State:
+async def up(
+    place: Place,
+    *,
+    use_current_cluster: bool,
+    program: Sequence[str] = PROGRAM,
+    start_timeout_seconds: float = START_TIMEOUT_SECONDS,
+    stop_timeout_seconds: float = STOP_TIMEOUT_SECONDS,
+) -> State:
     """Start a stack that stays, or find the one that runs.
 
     `program` has the command `serve`; tests give a stand-in.
@@ -105,11 +112,11 @@ async def up(place: Place, *, use_current_cluster: bool, program: Sequence[str] 
     while True:
         started = await _start(place, program, use_current_cluster=use_current_cluster)
         try:
-            state = await _wait_for_state(place, started)
+            state = await _wait_for_state(place, started, start_timeout_seconds)
         except BaseException:
             # Nobody would know of a stack that comes up after its command was given up.
             if started is not None:
-                await _end(started)
+                await _end(started, stop_timeout_seconds)
             raise
         if state is not None:
             return state
@@ -190,10 +197,8 @@ def _open_state(place: Place, state: State) -> Iterator[None]:
     kubectl.unlink(missing_ok=True)
     kubectl.symlink_to(state.kubectl)
     try:
-        with (
-            _open_private(place.environment_file, format_environment(state)),
-            _open_private(place.state, json.dumps(dataclasses.asdict(state))),
-        ):
+        private_files.write(place.environment_file, format_environment(state))
+        with private_files.open_locked(place.state, json.dumps(dataclasses.asdict(state))):
             yield
     finally:
         _remove_state(place)
@@ -213,20 +218,6 @@ def format_environment(state: State) -> str:
 def _remove_state(place: Place) -> None:
     place.state.unlink(missing_ok=True)
     place.environment_file.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _open_private(path: pathlib.Path, text: str) -> Iterator[None]:
-    """A file for us alone that is complete from the moment it exists, and locked while we live."""
-    unfinished = path.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    unfinished.touch(mode=0o600)
-    with unfinished.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(text)
-        file.flush()
-        unfinished.rename(path)
-        yield
 
 
 async def _start(
@@ -251,7 +242,9 @@ async def _start(
         )
 
 
-async def _wait_for_state(place: Place, started: subprocess.Popen[bytes] | None) -> State | None:
+async def _wait_for_state(
+    place: Place, started: subprocess.Popen[bytes] | None, start_timeout_seconds: float
+) -> State | None:
     """The stack once it is up; None when a supervisor that is not ours ended before that."""
     state: State | None = None
 
@@ -266,24 +259,24 @@ async def _wait_for_state(place: Place, started: subprocess.Popen[bytes] | None)
 
     place.log.touch()
     with place.log.open() as log:
-        await waiting.wait_until(is_decided, START_TIMEOUT_SECONDS, "the stack is up")
+        await waiting.wait_until(is_decided, start_timeout_seconds, "the stack is up")
     return state
 
 
-async def _end(started: subprocess.Popen[bytes]) -> None:
+async def _end(started: subprocess.Popen[bytes], stop_timeout_seconds: float) -> None:
     """End the supervisor, and with it what it has started so far."""
     started.terminate()
     async with progress.open_step("ending what has been started"):
         try:
-            await _wait_for_end(started)
+            await _wait_for_end(started, stop_timeout_seconds)
         except errors.NotInTime:
             started.kill()
-            await _wait_for_end(started)
+            await _wait_for_end(started, STOP_TIMEOUT_SECONDS)
 
 
-async def _wait_for_end(started: subprocess.Popen[bytes]) -> None:
+async def _wait_for_end(started: subprocess.Popen[bytes], seconds: float) -> None:
     await waiting.wait_until(
-        lambda: started.poll() is not None, STOP_TIMEOUT_SECONDS, "the supervisor has ended"
+        lambda: started.poll() is not None, seconds, "the supervisor has ended"
     )
 
 

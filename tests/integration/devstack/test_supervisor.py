@@ -69,10 +69,21 @@ class Bench:
         self.begin.touch()
         self.go.touch()
 
-    async def up(self) -> supervisor.State:
+    async def up(
+        self,
+        *,
+        start_timeout_seconds: float = supervisor.START_TIMEOUT_SECONDS,
+        stop_timeout_seconds: float = supervisor.STOP_TIMEOUT_SECONDS,
+    ) -> supervisor.State:
         values = json.dumps(dataclasses.asdict(STATE))
         program = (sys.executable, "-c", STAND_IN, str(self.place.local), values)
-        return await supervisor.up(self.place, use_current_cluster=False, program=program)
+        return await supervisor.up(
+            self.place,
+            use_current_cluster=False,
+            program=program,
+            start_timeout_seconds=start_timeout_seconds,
+            stop_timeout_seconds=stop_timeout_seconds,
+        )
 
     def list_servers(self) -> list[int]:
         """The server of each supervisor that there was."""
@@ -163,25 +174,19 @@ async def test_an_up_that_is_given_up_leaves_nothing(bench: Bench) -> None:
     assert not guard.list_living(bench.list_servers())
 
 
-async def test_an_up_that_takes_too_long_leaves_nothing(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervisor, "START_TIMEOUT_SECONDS", 3.0)
+async def test_an_up_that_takes_too_long_leaves_nothing(bench: Bench) -> None:
     bench.go.unlink()
 
     with pytest.raises(errors.NotInTime, match="the stack is up"):
-        await bench.up()
+        await bench.up(start_timeout_seconds=3.0)
 
     assert not _is_locked(bench.place.lock)
     assert not guard.list_living(bench.list_servers())
 
 
-async def test_a_supervisor_that_does_not_end_is_killed(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervisor, "STOP_TIMEOUT_SECONDS", 0.5)
+async def test_a_supervisor_that_does_not_end_is_killed(bench: Bench) -> None:
     bench.go.unlink()
-    starting = asyncio.create_task(bench.up())
+    starting = asyncio.create_task(bench.up(stop_timeout_seconds=0.5))
     await bench.wait_for_servers(1)
     pid = int(bench.place.lock.read_text())
     os.kill(pid, signal.SIGSTOP)

@@ -21,8 +21,10 @@ from parlance.contracts.tensors import AsrSegment, AsrWindow
 from parlance.inference.asr.transcriber import WindowRequest
 from parlance.inference.audio.packer import Piece, Window
 from parlance.inference.worker.call import Tools
+from parlance.inference.worker.endings import Ending
 from parlance.inference.worker.intake import Audio
 from parlance.inference.worker.patience import Patience
+from parlance.inference.worker.runner import CallRunner
 from parlance.inference.worker.transcription import Gate
 from parlance.runtime.clock import SystemClock
 from parlance.runtime.store import Store
@@ -160,6 +162,19 @@ class FakeBus:
         self._note_queue.put_nowait((job_id, action))
 
 
+def build_delivery(
+    bus: FakeBus,
+    *,
+    attempt: int = 1,
+    attempts: int = 1,
+    sequence: int = 1,
+    backoff_limit: int = 3,
+) -> FakeDelivery:
+    """Not in a lane of the bus: for a runner that a test makes itself."""
+    dispatch = build_dispatch(attempt=attempt, backoff_limit=backoff_limit)
+    return FakeDelivery(dispatch, sequence=sequence, attempts=attempts, log=bus.log)
+
+
 class FakeTranscriber:
     """Hears `word <first sample>` in every window; can be held, or made to fail."""
 
@@ -293,3 +308,13 @@ def build_tools(
         read_patience=build_patience(),
         gate=Gate(per_call=per_call, per_worker=8),
     )
+
+
+async def start_run(runner: CallRunner, transcriber: FakeTranscriber) -> asyncio.Task[Ending]:
+    """Running, and held up by the speech model."""
+    transcriber.open.clear()
+    run = asyncio.create_task(runner.run())
+    async with asyncio.timeout(5):
+        while not transcriber.requests:
+            await asyncio.sleep(0.001)
+    return run

@@ -11,7 +11,7 @@ from parlance.runtime.clock import SystemClock
 from parlance.runtime.store import Store
 
 from tests.unit.inference.worker import fakes
-from tests.unit.inference.worker.fakes import FakeBus, FakeStream, FakeTranscriber
+from tests.unit.inference.worker.fakes import FakeBus, FakeDelivery, FakeStream, FakeTranscriber
 
 
 class _Rig:
@@ -34,6 +34,22 @@ class _Rig:
         self.stopping.set()
         if self.task is not None:
             await self.task
+
+    def bring_another_while_answering(
+        self, held: FakeDelivery, *, then: Callable[[], None] = lambda: None
+    ) -> list[FakeDelivery]:
+        """A later attempt of the same call, which the loop has seen before `held` is acked."""
+        newer: list[FakeDelivery] = []
+
+        async def ack() -> None:
+            newer.append(self.bus.deliver(fakes.build_dispatch(attempt=2), sequence=6))
+            await self.until(lambda: not self.bus.lanes[Priority.STANDARD])
+            for _ in range(100):  # turns of the event loop, however slow the machine is
+                await asyncio.sleep(0)
+            then()
+
+        held.ack = ack  # type: ignore[method-assign] # just then
+        return newer
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
@@ -129,14 +145,7 @@ async def test_a_message_that_comes_while_a_run_answers_its_own_gets_a_run_of_it
     rig: _Rig,
 ) -> None:
     held = rig.bus.deliver(fakes.build_dispatch(attempt=1), sequence=5)
-    newer: list[fakes.FakeDelivery] = []
-
-    async def ack() -> None:
-        newer.append(rig.bus.deliver(fakes.build_dispatch(attempt=2), sequence=6))
-        await rig.until(lambda: not rig.bus.lanes[Priority.STANDARD])
-        await asyncio.sleep(0.05)
-
-    held.ack = ack  # type: ignore[method-assign] # just then
+    newer = rig.bring_another_while_answering(held)
     rig.start()
     await rig.until(lambda: bool(newer) and newer[0].answers == ["ack"])
 
@@ -148,15 +157,11 @@ async def test_a_message_that_waited_for_a_run_to_end_is_not_answered_after_its_
 ) -> None:
     """Its number is a stranger's then."""
     held = rig.bus.deliver(fakes.build_dispatch(attempt=1), sequence=5)
-    newer: list[fakes.FakeDelivery] = []
 
-    async def ack() -> None:
-        newer.append(rig.bus.deliver(fakes.build_dispatch(attempt=2), sequence=6))
-        await rig.until(lambda: not rig.bus.lanes[Priority.STANDARD])
-        await asyncio.sleep(0.05)
+    def lose_stream() -> None:
         rig.bus.jobs_epoch = "second"
 
-    held.ack = ack  # type: ignore[method-assign] # just then
+    newer = rig.bring_another_while_answering(held, then=lose_stream)
     rig.start()
     await rig.until(lambda: bool(newer) and rig.bus.jobs_epoch == "second")
     other = rig.bus.deliver(fakes.build_dispatch(call_id=new_call_id()), sequence=7)
