@@ -15,7 +15,7 @@ from parlance.api.recorder.janitor import Janitor
 from parlance.api.recorder.results import ResultWriter
 from parlance.api.recorder.stragglers import QUIET_SECONDS, Stragglers
 from parlance.contracts import ids, objects
-from parlance.contracts.bus.messages import ControlAction
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.calls import CallStatus
 from parlance.runtime.clock import ManualClock
 from sqlmodel import col

@@ -8,9 +8,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import TypeVar
 
-from parlance.contracts.bus.messages import Analyzed
+from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.bus.calls import Analyzed
 from parlance.contracts.calls import Transcript
-from parlance.contracts.insights import Insights
 from parlance.contracts.values import Value
 from parlance.runtime.errors import InvalidKey, ObjectNotFound, Permanent
 from parlance.runtime.store import Store

@@ -17,7 +17,7 @@ from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.contracts import ids, objects
 from parlance.contracts.bus import subjects
-from parlance.contracts.bus.messages import ControlAction
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.ids import CompanySlug
 from parlance.runtime.bus import Bus

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from parlance.api.db import tables
-from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.calls import CallStatus
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncSession

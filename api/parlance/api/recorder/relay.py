@@ -17,7 +17,7 @@ import structlog
 from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.contracts import ids
-from parlance.contracts.bus import messages
+from parlance.contracts.bus import calls as call_events
 from parlance.contracts.calls import CallStatus, Stage
 from parlance.contracts.crs.meta import Reason
 from parlance.contracts.ids import CompanySlug
@@ -154,14 +154,14 @@ class Relay:
         _log.error("CallJob refused", call=str(row.subject_id), status=refusal.status)
         if refusal.status not in _INVALID_STATUSES:
             return
-        failed = messages.Failed(
+        failed = call_events.Failed(
             reason=Reason.INVALID_INPUT,
             code=Problem.INTERNAL.code,
             message="The job could not be created in the cluster.",
             stage=Stage.TRANSCRIBE,
             retryable=False,
         )
-        event = messages.build_call_event(
+        event = call_events.build_event(
             failed,
             company=CompanySlug(_company_of(row)),
             call_id=ids.parse_call_id(str(row.subject_id)),

@@ -6,8 +6,9 @@ for event streams whose end is no longer on the bus.
 
 from parlance.api.db import tables
 from parlance.contracts import ids
-from parlance.contracts.bus import messages
-from parlance.contracts.bus.messages import BY_RECORDER, Envelope, EventType
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus.calls import EventType
+from parlance.contracts.bus.envelopes import BY_RECORDER, Envelope
 from parlance.contracts.calls import CallStatus, Stage
 from parlance.contracts.crs.meta import Reason
 from parlance.contracts.ids import CompanySlug
@@ -19,10 +20,10 @@ def build_ended(call: tables.Call, company: CompanySlug) -> Envelope | None:
 
     Named after the attempt whose result it is.
     """
-    data: messages.EventData
+    data: call_events.EventData
     match call.status:
         case CallStatus.COMPLETED:
-            data = messages.Completed(
+            data = call_events.Completed(
                 transcript_key=call.transcript_key or "",
                 transcript_sha256=call.transcript_sha256 or "",
                 segments=call.segment_count or 0,
@@ -30,7 +31,7 @@ def build_ended(call: tables.Call, company: CompanySlug) -> Envelope | None:
                 summary=call.summary,
             )
         case CallStatus.FAILED:
-            data = messages.Failed(
+            data = call_events.Failed(
                 reason=call.error_reason or "",
                 code=call.error_code or "",
                 message=call.error_message or "",
@@ -38,10 +39,10 @@ def build_ended(call: tables.Call, company: CompanySlug) -> Envelope | None:
                 retryable=bool(call.error_retryable),
             )
         case CallStatus.CANCELLED:
-            data = messages.Cancelled(message=call.error_message or "")
+            data = call_events.Cancelled(message=call.error_message or "")
         case _:
             return None
-    return messages.build_call_event(
+    return call_events.build_event(
         data,
         company=company,
         call_id=ids.parse_call_id(str(call.id)),
@@ -74,14 +75,14 @@ def build_not_stored(envelope: Envelope) -> Envelope:
 def _build_failed(envelope: Envelope, reason: Reason, problem: Problem, message: str) -> Envelope:
     """Comes back to us as an event like any other and ends the call then."""
     is_result = envelope.type == EventType.ANALYZED
-    failed = messages.Failed(
+    failed = call_events.Failed(
         reason=reason,
         code=problem.code,
         message=message,
         stage=Stage.INSIGHTS if is_result else Stage.TRANSCRIBE,
         retryable=problem.retryable,
     )
-    return messages.build_call_event(
+    return call_events.build_event(
         failed,
         company=envelope.company,
         call_id=ids.parse_call_id(envelope.subject),

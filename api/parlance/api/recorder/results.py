@@ -12,8 +12,10 @@ from typing import TypeVar
 import structlog
 from parlance.api.db import tables
 from parlance.api.db.session import Database
-from parlance.contracts.bus import messages
-from parlance.contracts.bus.messages import Envelope, EventType
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus import envelopes
+from parlance.contracts.bus.calls import EventType
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.values import Value
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import Clock
@@ -90,7 +92,7 @@ class ResultWriter:
     # --- one method per event -----------------------------------------------------------------
 
     async def _apply_queued(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        queued = _parse(envelope, messages.Queued)
+        queued = _parse(envelope, call_events.Queued)
         async with self._database.company_session(company_id) as session:
             call = await records.lock_call(session, company_id, envelope)
             if call is not None and not call.status.is_terminal:
@@ -104,21 +106,21 @@ class ResultWriter:
             await self._bus.publish_event(replies.build_foreign_id(envelope))
 
     async def _apply_started(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        started = _parse(envelope, messages.Started)
+        started = _parse(envelope, call_events.Started)
         attempt, at = envelope.attempt, envelope.timestamp
         await self._change(
             company_id, envelope, lambda call: transitions.start(call, started, attempt, at)
         )
 
     async def _apply_progress(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        progress = _parse(envelope, messages.Progress)
+        progress = _parse(envelope, call_events.Progress)
         self._pace.note(envelope.subject)
         async with self._database.company_session(company_id) as session:
             await records.update_percent(session, company_id, envelope, progress.percent)
         _count(envelope, "applied")
 
     async def _apply_transcribed(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        done = _parse(envelope, messages.Transcribed)
+        done = _parse(envelope, call_events.Transcribed)
         attempt, at = envelope.attempt, envelope.timestamp
         await self._change(
             company_id,
@@ -127,14 +129,14 @@ class ResultWriter:
         )
 
     async def _apply_failed(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        failed = _parse(envelope, messages.Failed)
+        failed = _parse(envelope, call_events.Failed)
         attempt, at = envelope.attempt, envelope.timestamp
         await self._change(
             company_id, envelope, lambda call: transitions.fail(call, failed, attempt, at)
         )
 
     async def _apply_cancelled(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        cancelled = _parse(envelope, messages.Cancelled)
+        cancelled = _parse(envelope, call_events.Cancelled)
         attempt, at = envelope.attempt, envelope.timestamp
         await self._change(
             company_id, envelope, lambda call: transitions.cancel(call, cancelled, attempt, at)
@@ -147,7 +149,7 @@ class ResultWriter:
         Also said where the call has ended otherwise: another recorder may have written a failure
         that came after this event, while the operator, who reads in order, waits for our word.
         """
-        analyzed = _parse(envelope, messages.Analyzed)
+        analyzed = _parse(envelope, call_events.Analyzed)
         async with self._database.company_session(company_id) as session:
             call = await records.find_call(session, company_id, uuid.UUID(envelope.subject))
         if call is None or transitions.is_open_to(call, envelope.attempt):
@@ -183,7 +185,7 @@ class ResultWriter:
         self,
         company_id: uuid.UUID,
         envelope: Envelope,
-        analyzed: messages.Analyzed,
+        analyzed: call_events.Analyzed,
         found: Artefacts,
     ) -> tables.Call | None:
         """Transcript, segments and insights in one transaction. Returns the row as it then is;
@@ -238,7 +240,7 @@ class _Pace:
 
 def _parse(envelope: Envelope, kind: type[_Data]) -> _Data:
     try:
-        return messages.parse_data(envelope, kind)
+        return envelopes.parse_data(envelope, kind)
     except ValidationError as exc:
         raise MalformedEvent(envelope) from exc
 

@@ -3,8 +3,8 @@
 import uuid
 from typing import Any
 
+from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.calls import Segment, Transcript
-from parlance.contracts.insights import Insights
 
 
 def build_segments(

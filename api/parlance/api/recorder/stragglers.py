@@ -14,8 +14,8 @@ import structlog
 from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.contracts import ids
-from parlance.contracts.bus import messages
-from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.calls import CallStatus, Stage
 from parlance.contracts.crs.meta import ConditionType, Reason
 from parlance.contracts.crs.v1alpha1.calljob import CallJob
@@ -113,9 +113,9 @@ class Stragglers:
 def build_verdict(call: tables.Call, company: CompanySlug, job: CallJob | None) -> Envelope | None:
     """What ended the job, as the event that should have told; None while it runs. A job made with
     kubectl that is gone was taken away by whoever made it."""
-    data: messages.Failed | messages.Cancelled
+    data: call_events.Failed | call_events.Cancelled
     if job is None:
-        data = messages.Cancelled(message="The CallJob was deleted.")
+        data = call_events.Cancelled(message="The CallJob was deleted.")
     else:
         ended = next(
             (
@@ -128,17 +128,17 @@ def build_verdict(call: tables.Call, company: CompanySlug, job: CallJob | None) 
         if ended is None:
             return None
         if ended.reason == Reason.CANCELLED:
-            data = messages.Cancelled(reason=ended.reason, message=ended.message)
+            data = call_events.Cancelled(reason=ended.reason, message=ended.message)
         else:
             failure = job.status.failure
-            data = messages.Failed(
+            data = call_events.Failed(
                 reason=ended.reason,
                 code=Problem.INFERENCE_FAILED.code,
                 message=ended.message,
                 stage=Stage.TRANSCRIBE,
                 retryable=failure.retryable if failure else False,
             )
-    return messages.build_call_event(
+    return call_events.build_event(
         data,
         company=company,
         call_id=ids.parse_call_id(str(call.id)),

@@ -8,9 +8,10 @@ left to `results`: it tells when a change was recorded, not when it happened.
 from datetime import datetime
 
 from parlance.api.db import tables
-from parlance.contracts.bus import messages
+from parlance.contracts.analysis.insights import AnalyzerRun
+from parlance.contracts.bus import calls as call_events
 from parlance.contracts.calls import CallStatus, Stage
-from parlance.contracts.insights import AnalyzerRun
+from parlance.contracts.lifecycle import Life, Step
 from pydantic import JsonValue
 
 from .artefacts import Artefacts
@@ -21,15 +22,12 @@ _PENDING, _RUNNING, _COMPLETED, _FAILED = "pending", "running", "completed", "fa
 
 
 def is_open_to(call: tables.Call, attempt: int) -> bool:
-    """Whether an event of this attempt may still change the call.
-
-    The attempt rises with what workers say, not with what the operator announces: that is how the
-    operator itself decides which failure counts, and the two have to agree.
-    """
-    return not call.status.is_terminal and attempt >= call.attempt
+    """Whether an event of this attempt may still change the call."""
+    end = Step(call.status) if call.status.is_terminal else None
+    return Life(call.attempt, end=end).is_open_to(attempt)
 
 
-def queue(call: tables.Call, queued: messages.Queued, at: datetime) -> None:
+def queue(call: tables.Call, queued: call_events.Queued, at: datetime) -> None:
     """Also fills in what only this event tells of a call that came by kubectl."""
     if call.queued_at is None:
         call.queued_at = at
@@ -44,7 +42,7 @@ def queue(call: tables.Call, queued: messages.Queued, at: datetime) -> None:
         call.priority = queued.priority
 
 
-def start(call: tables.Call, started: messages.Started, attempt: int, at: datetime) -> None:
+def start(call: tables.Call, started: call_events.Started, attempt: int, at: datetime) -> None:
     call.status = CallStatus.PROCESSING
     call.attempt = attempt
     call.started_at = call.started_at or at
@@ -58,7 +56,7 @@ def start(call: tables.Call, started: messages.Started, attempt: int, at: dateti
 
 
 def finish_transcription(
-    call: tables.Call, transcribed: messages.Transcribed, attempt: int, at: datetime
+    call: tables.Call, transcribed: call_events.Transcribed, attempt: int, at: datetime
 ) -> None:
     call.status = CallStatus.PROCESSING
     call.attempt = attempt
@@ -74,7 +72,7 @@ def finish_transcription(
 
 def complete(
     call: tables.Call,
-    analyzed: messages.Analyzed,
+    analyzed: call_events.Analyzed,
     found: Artefacts,
     *,
     attempt: int,
@@ -104,7 +102,7 @@ def complete(
     _end(call, at)
 
 
-def fail(call: tables.Call, failed: messages.Failed, attempt: int, at: datetime) -> None:
+def fail(call: tables.Call, failed: call_events.Failed, attempt: int, at: datetime) -> None:
     call.status = CallStatus.FAILED
     call.attempt = attempt
     call.error_code = failed.code[:64]
@@ -115,7 +113,7 @@ def fail(call: tables.Call, failed: messages.Failed, attempt: int, at: datetime)
     _end(call, at)
 
 
-def cancel(call: tables.Call, cancelled: messages.Cancelled, attempt: int, at: datetime) -> None:
+def cancel(call: tables.Call, cancelled: call_events.Cancelled, attempt: int, at: datetime) -> None:
     call.status = CallStatus.CANCELLED
     call.attempt = attempt
     call.error_reason = cancelled.reason[:64]

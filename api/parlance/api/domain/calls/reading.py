@@ -14,7 +14,7 @@ from parlance.api.domain.events.hub import Topic
 from parlance.api.errors import Refused
 from parlance.api.recorder import replies
 from parlance.api.wiring import Parts
-from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.ids import CompanySlug
 from parlance.contracts.problems import Problem

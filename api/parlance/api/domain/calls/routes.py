@@ -28,8 +28,8 @@ from parlance.api.domain.calls.reading import CallReader, ReadCall
 from parlance.api.domain.events import following
 from parlance.api.errors import Refused, refuse_field
 from parlance.api.recorder import deletions
+from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.calls import CallStatus
-from parlance.contracts.insights import Insights
 from parlance.contracts.problems import Problem
 
 _READ = {SCOPE_OPTION: Scope.CALLS_READ}

@@ -16,7 +16,8 @@ from litestar.response import Stream
 from parlance.api.access import IsAdmitted
 from parlance.api.domain.events import frames
 from parlance.api.domain.events.hub import Hub, ListenerCut, StreamRebuilt, Topic
-from parlance.contracts.bus.messages import Envelope, EventType
+from parlance.contracts.bus.calls import EventType
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.runtime import tasks
 from parlance.runtime.bus import StoredEvent
 from parlance.runtime.errors import Retryable

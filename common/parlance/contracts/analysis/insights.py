@@ -6,10 +6,9 @@ Written by the worker's analysers, stored by the recorder, served by the API.
 
 from enum import StrEnum
 
+from parlance.contracts.calls import Role, Sentiment
+from parlance.contracts.values import Value
 from pydantic import Field, JsonValue
-
-from .calls import Role, Sentiment
-from .values import Value
 
 
 class Span(Value):

@@ -1,22 +1,19 @@
-"""Messages on the bus: the event envelope with its typed data, the dispatch, the control note.
+"""Calls on the bus: the types of their events, the data of each, and the dispatch to a worker."""
 
-The same envelope travels over NATS and SSE. Ids and keys only, never audio or rows.
-"""
-
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import ClassVar
 
 from parlance.contracts.calls import ChannelPolicy, ModelInfo, Priority, Role, Segment, Stage
 from parlance.contracts.ids import CallId, CompanySlug
+from parlance.contracts.lifecycle import Step
 from parlance.contracts.values import Value
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import Field
 
-from . import subjects
+from . import envelopes, subjects
+from .envelopes import Envelope
+from .jobs import Dispatch
 from .subjects import Kind
-
-MAX_MESSAGE_BYTES = 256 * 1024
-"""Far above any message made here (a window of 29 s is about 2 KiB); a larger one is refused."""
 
 
 class EventType(StrEnum):
@@ -34,13 +31,32 @@ class EventType(StrEnum):
     CANCELLED = "call.cancelled"
 
     @property
+    def step(self) -> Step:
+        """What the event means for how far the call is."""
+        return _STEP_OF[self]
+
+    @property
     def is_terminal(self) -> bool:
-        return self in (EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED)
+        return self.step.is_terminal
 
     @property
     def token(self) -> str:
         """Last token of the subject."""
         return self.value.partition(".")[2]
+
+
+_STEP_OF = {
+    EventType.QUEUED: Step.ANNOUNCED,
+    EventType.STARTED: Step.WORKED,
+    EventType.SEGMENT: Step.WORKED,
+    EventType.PROGRESS: Step.SIGN,
+    EventType.RETRYING: Step.SIGN,
+    EventType.TRANSCRIBED: Step.WORKED,
+    EventType.ANALYZED: Step.DELIVERED,
+    EventType.COMPLETED: Step.COMPLETED,
+    EventType.FAILED: Step.FAILED,
+    EventType.CANCELLED: Step.CANCELLED,
+}
 
 
 class Queued(Value):
@@ -166,6 +182,13 @@ class Cancelled(Value):
     message: str = ""
 
 
+RECORDED_FILTERS = tuple(
+    subjects.format_events_of_type(Kind.CALL, type_.token)
+    for type_ in EventType
+    if type_ is not EventType.SEGMENT
+)
+"""What the recorder is sent. Segments are most of the traffic; it reads them from the artefact."""
+
 EventData = (
     Queued | Started | SegmentsReady | Progress | Retrying
     | Transcribed | Analyzed | Completed | Failed | Cancelled
@@ -185,34 +208,8 @@ DATA_OF: dict[EventType, type[EventData]] = {
 }
 _TYPE_OF: dict[type[Value], EventType] = {data: type_ for type_, data in DATA_OF.items()}
 
-_Data = TypeVar("_Data", bound=Value)
 
-
-class Envelope(Value):
-    """What NATS and SSE carry alike."""
-
-    id: str
-    """Unique; also the Nats-Msg-Id."""
-    type: str
-    timestamp: AwareDatetime
-    company: CompanySlug
-    subject: str
-    """Id of the call."""
-    attempt: int
-    data: dict[str, JsonValue]
-
-    @property
-    def nats_subject(self) -> str:
-        kind, _, token = self.type.partition(".")
-        return subjects.format_event(self.company, Kind(kind), self.subject, token)
-
-
-def parse_data(envelope: Envelope, expected: type[_Data]) -> _Data:
-    """The typed data of an event. Raises pydantic.ValidationError when it does not fit."""
-    return expected.model_validate(envelope.data)
-
-
-def build_call_event(
+def build_event(
     data: EventData,
     *,
     company: CompanySlug,
@@ -222,38 +219,31 @@ def build_call_event(
     detail: str = "",
     at: datetime | None = None,
 ) -> Envelope:
-    """Wrap typed data. `id_` replaces the usual `<call>.<attempt>.<type>[.<detail>]`."""
-    type_ = _TYPE_OF[type(data)]
-    return Envelope(
-        id=id_ or subjects.format_event_id(call_id, attempt, type_.token, detail),
-        type=type_.value,
-        timestamp=at or datetime.now(UTC),
+    """The event of a call that carries this data; see `envelopes.build_event`."""
+    return envelopes.build_event(
+        _TYPE_OF[type(data)],
+        data,
         company=company,
         subject=call_id,
         attempt=attempt,
-        data=data.model_dump(mode="json", exclude_none=True),
+        id_=id_,
+        detail=detail,
+        at=at,
     )
 
 
-BY_RECORDER = "recorder"
-"""Detail in the id of a failure or cancellation that the recorder itself reports."""
+def step_of(data: EventData) -> Step:
+    """What the event that carries this data means for how far the call is."""
+    return _TYPE_OF[type(data)].step
 
 
-def is_by_recorder(event: Envelope) -> bool:
-    """Whether it says what stands in the database: then it is so, whatever was heard before."""
-    return event.id.endswith(f".{BY_RECORDER}")
+class CallDispatch(Dispatch):
+    """Everything a worker needs to do one call."""
 
-
-class CallDispatch(Value):
-    """A message of JOBS: everything a worker needs to do one call."""
-
+    kind: ClassVar[Kind] = Kind.CALL
     call_id: CallId
-    company: CompanySlug
-    attempt: int = Field(ge=1)
-    backoff_limit: int = Field(default=3, ge=0)
     name: str
     namespace: str
-    uid: str
     object_key: str | None = None
     uri: str | None = None
     sha256: str | None = None
@@ -261,12 +251,7 @@ class CallDispatch(Value):
     channels: ChannelPolicy = ChannelPolicy.AUTO
     language: str = "auto"
     stages: tuple[Stage, ...] = (Stage.TRANSCRIBE, Stage.SPEAKERS, Stage.INSIGHTS)
-    priority: Priority = Priority.STANDARD
-    dispatched_at: AwareDatetime
 
-
-class ControlAction(StrEnum):
-    """What a note in the CONTROL bucket asks of whoever works on the job."""
-
-    CANCEL = "cancel"
-    PAUSE = "pause"
+    @property
+    def subject_id(self) -> CallId:
+        return self.call_id
