@@ -9,8 +9,10 @@ import pytest
 from parlance.api.db import tables
 from parlance.api.db.errors import DatabaseUnavailable
 from parlance.api.db.session import Database
-from parlance.api.recorder import deletions, outbox, results
-from parlance.api.recorder.results import ResultWriter
+from parlance.api.domain.calls.results import writer as results
+from parlance.api.domain.calls.results.writer import ResultWriter
+from parlance.api.outbox import deletions
+from parlance.api.outbox import rows as outbox
 from parlance.contracts import ids
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.bus import envelopes

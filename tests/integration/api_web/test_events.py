@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
-from parlance.api.auth import Scope
 from parlance.api.db import tables
-from parlance.api.domain.events import following, frames
-from parlance.api.domain.events.following import Position
-from parlance.api.domain.events.hub import Hub, Topic
+from parlance.api.events import following, frames
+from parlance.api.events.following import Position
+from parlance.api.events.hub import Hub, Topic
+from parlance.api.identity.keys import Scope
 from parlance.contracts import ids
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.bus.envelopes import Envelope

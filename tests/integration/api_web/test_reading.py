@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from parlance.api import auth
 from parlance.api.db import tables
-from parlance.api.domain.events.hub import Topic
+from parlance.api.events.hub import Topic
+from parlance.api.identity import keys as auth
 from parlance.contracts import calls as contract
 from parlance.contracts.analysis import insights as insights_contract
 from parlance.contracts.bus import calls as call_events

@@ -132,6 +132,12 @@ class TrackerRule(Value):
     """Matches when the phrase was not said."""
 
 
+class TrackerRules(Value):
+    """All rules of a company: an object in the store, written when they change."""
+
+    rules: tuple[TrackerRule, ...] = ()
+
+
 class AnalyzerError(StrEnum):
     """Why an analyser gave no result."""
 

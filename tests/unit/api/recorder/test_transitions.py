@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from parlance.api.db import tables
-from parlance.api.recorder import transitions
-from parlance.api.recorder.artefacts import Artefacts
+from parlance.api.domain.calls.results import transitions
+from parlance.api.domain.calls.results.artefacts import Artefacts
 from parlance.contracts.analysis import insights
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.calls import (

@@ -4,12 +4,13 @@ import uuid
 
 import sqlalchemy as sa
 import structlog
-from parlance.api.auth import Principal
 from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.api.domain.calls import queries
-from parlance.api.errors import Refused
-from parlance.api.recorder import deletions, outbox
+from parlance.api.http.errors import Refused
+from parlance.api.identity.keys import Principal
+from parlance.api.outbox import deletions
+from parlance.api.outbox import rows as outbox
 from parlance.contracts import ids
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.calls import CallStatus
