@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from parlance.api import settings as api_settings
-from parlance.contracts.bus import messages, streams
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus import streams
 from parlance.contracts.problems import Problem, WarningCode
 from parlance.inference import settings as inference_settings
 from parlance.operator import settings as operator_settings
@@ -84,7 +85,7 @@ def build_bus_page() -> Iterator[str]:
     yield _format_table(("consumer", "stream", "filter"), consumer_rows)
     yield "## Events"
     yield "The same envelope over NATS and server-sent events; `data` depends on `type`:"
-    for type_, data in messages.DATA_OF.items():
+    for type_, data in call_events.DATA_OF.items():
         yield f"### `{type_.value}`"
         yield inspect.getdoc(data) or ""
         yield "Fields: " + ", ".join(f"`{name}`" for name in data.model_fields) + "."

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 import structlog
 import uvicorn
 from litestar import Litestar
-from parlance.api import dependencies, problem_details, wiring
+from parlance.api import wiring
 from parlance.api.domain.calls.routes import CallsController
-from parlance.api.domain.calls.upload_routes import add_call_url, add_calls
-from parlance.api.domain.docs import openapi
-from parlance.api.domain.events.routes import follow_company
-from parlance.api.domain.health import routes as health
-from parlance.api.domain.health.checks import Readiness
-from parlance.api.edge import Edge
+from parlance.api.domain.calls.uploads.routes import add_call_url, add_calls
+from parlance.api.events.routes import follow_company
+from parlance.api.health import routes as health
+from parlance.api.health.checks import Readiness
+from parlance.api.http import openapi
+from parlance.api.http import problems as problem_details
+from parlance.api.http.edge import Edge
+from parlance.api.identity import dependencies
 from parlance.api.settings import Settings
 from parlance.api.wiring import Parts
 from parlance.runtime import process as process_module

@@ -15,9 +15,9 @@ import uuid
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from parlance.api import auth
 from parlance.api.db import tables
 from parlance.api.db.session import Database
+from parlance.api.identity import keys as auth
 from parlance.contracts import ids
 from parlance.runtime.clock import SystemClock
 from sqlalchemy.ext.asyncio import AsyncSession

@@ -9,16 +9,16 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from parlance.api.access import Gate
-from parlance.api.auth import KeyRing
 from parlance.api.db import session
 from parlance.api.db.session import Database
-from parlance.api.domain.calls.uploading import UploadReader
-from parlance.api.domain.events import hub as hub_module
-from parlance.api.domain.events.hub import Hub
-from parlance.api.ingest.intake import Intake
-from parlance.api.recorder.deletions import Eraser
-from parlance.api.recorder.relay import Relay
+from parlance.api.domain.calls.uploads.intake import Intake
+from parlance.api.domain.calls.uploads.reading import UploadReader
+from parlance.api.events import hub as hub_module
+from parlance.api.events.hub import Hub
+from parlance.api.identity.guard import Gate
+from parlance.api.identity.keys import KeyRing
+from parlance.api.outbox.deletions import Eraser
+from parlance.api.outbox.relay import Relay
 from parlance.api.settings import HttpSettings, Settings
 from parlance.media import spawning
 from parlance.runtime import addresses, kube, store

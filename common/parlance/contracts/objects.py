@@ -22,6 +22,11 @@ def format_staging_key(call_id: CallId) -> str:
     return f"{STAGING_PREFIX}{call_id}"
 
 
+def format_trackers_key(company: CompanySlug) -> str:
+    """The company's tracker rules (`analysis.insights.TrackerRules`), as the workers read them."""
+    return f"{company}/settings/trackers.json"
+
+
 def format_transcript_key(company: CompanySlug, call_id: CallId, sha256: str) -> str:
     return f"{format_call_prefix(company, call_id)}transcript-{sha256[:16]}.json"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.crs.v1alpha1.calljob import CallJob
 from parlance.contracts.ids import CallId, InvalidId
 from parlance.operator.planning import conditions, ending

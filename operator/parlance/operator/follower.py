@@ -11,7 +11,8 @@ from typing import Any
 
 import structlog
 from parlance.contracts.bus import streams
-from parlance.contracts.bus.messages import Envelope, EventType
+from parlance.contracts.bus.calls import EventType
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.operator import metrics
 from parlance.operator.cache import JobCache, LiveJob
 from parlance.operator.planning.facts import Facts

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.api.settings import DatabaseSettings
-from parlance.contracts import calls, ids, insights, objects
-from parlance.contracts.bus import messages
-from parlance.contracts.bus.messages import Envelope
+from parlance.contracts import calls, ids, objects
+from parlance.contracts.analysis import insights
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import SystemClock
@@ -93,13 +94,13 @@ def call_id_of(call: tables.Call) -> CallId:
 
 
 def build_event(
-    company: Tenant, call_id: CallId, data: messages.EventData, attempt: int = 1
+    company: Tenant, call_id: CallId, data: call_events.EventData, attempt: int = 1
 ) -> Envelope:
-    return messages.build_call_event(data, company=company.slug, call_id=call_id, attempt=attempt)
+    return call_events.build_event(data, company=company.slug, call_id=call_id, attempt=attempt)
 
 
-def build_started(duration_seconds: float = 44.0) -> messages.Started:
-    return messages.Started(
+def build_started(duration_seconds: float = 44.0) -> call_events.Started:
+    return call_events.Started(
         worker="worker-1",
         container="wav",
         codec="pcm_s16le",
@@ -109,8 +110,8 @@ def build_started(duration_seconds: float = 44.0) -> messages.Started:
     )
 
 
-def build_failed(reason: str = "UndecodableAudio") -> messages.Failed:
-    return messages.Failed(
+def build_failed(reason: str = "UndecodableAudio") -> call_events.Failed:
+    return call_events.Failed(
         reason=reason,
         code="undecodable_audio",
         message="The audio cannot be decoded.",
@@ -149,7 +150,7 @@ def build_transcript(call_id: CallId, attempt: int, texts: list[str]) -> calls.T
 
 async def put_result(
     store: Store, company: Tenant, call_id: CallId, *, attempt: int = 1, texts: list[str]
-) -> messages.Analyzed:
+) -> call_events.Analyzed:
     """Write both artefacts as a worker does; returns the data of its `analyzed`."""
     transcript = build_transcript(call_id, attempt, texts)
     found = insights.Insights(
@@ -161,7 +162,7 @@ async def put_result(
     prefix = objects.format_call_prefix(company.slug, call_id)
     first = await store.put_bytes(f"{prefix}t{attempt}.json", transcript.model_dump_json().encode())
     second = await store.put_bytes(f"{prefix}i{attempt}.json", found.model_dump_json().encode())
-    return messages.Analyzed(
+    return call_events.Analyzed(
         transcript_key=first.key,
         transcript_sha256=first.sha256 or "",
         insights_key=second.key,

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from parlance.api import auth
-from parlance.api.auth import InvalidKey, KeyRing, NewKey, Scope
 from parlance.api.db import tables
 from parlance.api.db.session import Database
+from parlance.api.identity import keys as auth
+from parlance.api.identity.keys import InvalidKey, KeyRing, NewKey, Scope
 from parlance.runtime.clock import ManualClock, SystemClock
 
 from tests.integration.api_db.support import Tenant

@@ -6,10 +6,11 @@ import stat
 
 import pytest
 import sqlalchemy as sa
-from parlance.api import auth, bootstrap
+from parlance.api import bootstrap
 from parlance.api.bootstrap import Wish
 from parlance.api.db import tables
 from parlance.api.db.session import Database
+from parlance.api.identity import keys as auth
 from parlance.runtime.clock import SystemClock
 
 from tests.integration.api_db import support

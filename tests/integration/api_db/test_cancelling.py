@@ -2,9 +2,9 @@
 
 import uuid
 
-from parlance.api.auth import Principal
 from parlance.api.domain.calls import cancelling
-from parlance.api.recorder import outbox
+from parlance.api.identity.keys import Principal
+from parlance.api.outbox import rows as outbox
 from parlance.contracts.calls import CallStatus
 
 from tests.integration.api_db import support

@@ -7,8 +7,8 @@ import pathlib
 import sys
 
 import pytest
-from parlance.api import auth
 from parlance.api.db import session
+from parlance.api.identity import keys as auth
 from parlance.runtime.clock import SystemClock
 
 from tests.integration.api_db import support

@@ -9,13 +9,14 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from parlance.api.db import tables
-from parlance.api.recorder import deletions, outbox
-from parlance.api.recorder.deletions import Eraser
+from parlance.api.domain.calls.results.writer import ResultWriter
+from parlance.api.domain.calls.stragglers import QUIET_SECONDS, Stragglers
+from parlance.api.outbox import deletions
+from parlance.api.outbox import rows as outbox
+from parlance.api.outbox.deletions import Eraser
 from parlance.api.recorder.janitor import Janitor
-from parlance.api.recorder.results import ResultWriter
-from parlance.api.recorder.stragglers import QUIET_SECONDS, Stragglers
 from parlance.contracts import ids, objects
-from parlance.contracts.bus.messages import ControlAction
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.calls import CallStatus
 from parlance.runtime.clock import ManualClock
 from sqlmodel import col

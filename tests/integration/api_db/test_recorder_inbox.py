@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from parlance.api.recorder.inbox import Inbox
 from parlance.contracts import ids
-from parlance.contracts.bus import messages
-from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.calls import Stage
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.runtime import bus as bus_package
@@ -85,8 +85,8 @@ async def running(
 
 async def publish_progress(bus: Bus, call_id: CallId, count: int) -> list[str]:
     events = [
-        messages.build_call_event(
-            messages.Progress(
+        call_events.build_event(
+            call_events.Progress(
                 percent=percent, stage=Stage.TRANSCRIBE, processed_seconds=0, total_seconds=1
             ),
             company=CompanySlug("acme"),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from parlance.api.db import tables
-from parlance.api.recorder import outbox
+from parlance.api.outbox import rows as outbox
 from parlance.contracts.calls import CallStatus
 
 from devstack import http_probe, nats_server, ports, process, waiting

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from parlance.api.db import tables
-from parlance.api.recorder import deletions, outbox, relay
-from parlance.api.recorder.relay import Relay
+from parlance.api.outbox import deletions, relay
+from parlance.api.outbox import rows as outbox
+from parlance.api.outbox.relay import Relay
 from parlance.contracts.calls import CallStatus, ChannelPolicy, Priority
 from parlance.contracts.crs import meta
 from parlance.contracts.crs.v1alpha1 import calljob

@@ -9,10 +9,13 @@ import pytest
 from parlance.api.db import tables
 from parlance.api.db.errors import DatabaseUnavailable
 from parlance.api.db.session import Database
-from parlance.api.recorder import deletions, outbox, results
-from parlance.api.recorder.results import ResultWriter
+from parlance.api.domain.calls.results import writer as results
+from parlance.api.domain.calls.results.writer import ResultWriter
+from parlance.api.outbox import deletions
+from parlance.api.outbox import rows as outbox
 from parlance.contracts import ids
-from parlance.contracts.bus import messages
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus import envelopes
 from parlance.contracts.calls import CallStatus, ChannelPolicy, Priority, Stage
 from parlance.contracts.ids import CallId
 from parlance.runtime.bus import Bus
@@ -42,7 +45,7 @@ async def apply(
     writer: ResultWriter,
     company: Tenant,
     call_id: CallId,
-    data: messages.EventData,
+    data: call_events.EventData,
     attempt: int = 1,
 ) -> None:
     await writer.apply(support.build_event(company, call_id, data, attempt))
@@ -174,7 +177,7 @@ async def test_a_result_of_an_older_attempt_is_dropped(
     ("data", "status"),
     [
         (support.build_failed(), CallStatus.FAILED),
-        (messages.Cancelled(message="deleted"), CallStatus.CANCELLED),
+        (call_events.Cancelled(message="deleted"), CallStatus.CANCELLED),
     ],
 )
 async def test_the_first_terminal_state_wins_and_is_said_to_who_waits_for_the_result(
@@ -184,7 +187,7 @@ async def test_the_first_terminal_state_wins_and_is_said_to_who_waits_for_the_re
     bus: Bus,
     acme: Tenant,
     call: tables.Call,
-    data: messages.Failed | messages.Cancelled,
+    data: call_events.Failed | call_events.Cancelled,
     status: CallStatus,
 ) -> None:
     """Two recorders may take events out of order. The operator reads them in order, so it has heard
@@ -193,12 +196,12 @@ async def test_the_first_terminal_state_wins_and_is_said_to_who_waits_for_the_re
     await apply(writer, acme, call_id, data)
     analyzed = await support.put_result(store, acme, call_id, texts=TEXTS)
     await apply(writer, acme, call_id, analyzed)
-    await apply(writer, acme, call_id, messages.Cancelled())
+    await apply(writer, acme, call_id, call_events.Cancelled())
 
     assert (await fetch(database, call)).status is status
     assert await support.fetch_segments(database, call.id) == []
     [answer] = await support.read_events(bus)
-    assert messages.is_by_recorder(answer)
+    assert envelopes.is_by_recorder(answer)
     assert answer.type == f"call.{status}"
     assert answer.data["message"] == data.message
 
@@ -222,7 +225,7 @@ async def test_progress_is_written_and_then_throttled(
     writer = ResultWriter(database, store, bus, clock)
     call_id = support.call_id_of(call)
     await apply(writer, acme, call_id, support.build_started())
-    progress = messages.Progress(
+    progress = call_events.Progress(
         percent=40, stage=Stage.TRANSCRIBE, processed_seconds=4, total_seconds=10
     )
     event = support.build_event(acme, call_id, progress)
@@ -239,7 +242,7 @@ async def test_a_call_by_kubectl_gets_its_row(
     writer: ResultWriter, database: Database, acme: Tenant
 ) -> None:
     call_id = ids.parse_call_id(str(uuid.uuid4()))
-    queued = messages.Queued(
+    queued = call_events.Queued(
         name="my-call",
         namespace="parlance",
         uid=call_id,
@@ -275,7 +278,7 @@ async def test_an_unknown_company_fails_the_call(
     nobody = Tenant(id=uuid.uuid4(), slug=ids.parse_company("nobody"))
     call_id = ids.new_call_id()
     await apply(
-        writer, nobody, call_id, messages.Queued(name="x", namespace="parlance", uid=call_id)
+        writer, nobody, call_id, call_events.Queued(name="x", namespace="parlance", uid=call_id)
     )
 
     [failed] = await support.read_events(bus)
@@ -288,7 +291,7 @@ async def test_a_job_named_after_another_companys_call_fails(
     writer: ResultWriter, database: Database, bus: Bus, globex: Tenant, call: tables.Call
 ) -> None:
     call_id = support.call_id_of(call)
-    queued = messages.Queued(name=f"call-{call_id}", namespace="parlance", uid="u")
+    queued = call_events.Queued(name=f"call-{call_id}", namespace="parlance", uid="u")
     await apply(writer, globex, call_id, queued)
 
     [failed] = await support.read_events(bus)
@@ -308,8 +311,8 @@ async def test_events_of_a_deleted_call_are_ignored(
     analyzed = await support.put_result(store, acme, call_id, texts=TEXTS)
     async with database.company_session(acme.id) as transaction:
         await deletions.mark(transaction, acme.id, call.id, actor="key:x")
-    queued = messages.Queued(name=f"call-{call_id}", namespace="parlance", uid="u")
-    for data in (queued, support.build_started(), analyzed, messages.Cancelled()):
+    queued = call_events.Queued(name=f"call-{call_id}", namespace="parlance", uid="u")
+    for data in (queued, support.build_started(), analyzed, call_events.Cancelled()):
         await apply(writer, acme, call_id, data)
 
     assert await support.fetch_call(database, call.id) is None

@@ -10,8 +10,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from parlance.api import asgi
-from parlance.api.domain.events import hub as hub_module
-from parlance.api.domain.events.hub import Hub
+from parlance.api.events import hub as hub_module
+from parlance.api.events.hub import Hub
 from parlance.api.settings import (
     DatabaseSettings,
     HttpSettings,

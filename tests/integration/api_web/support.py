@@ -14,9 +14,9 @@ import av
 import httpx
 import numpy as np
 import sqlalchemy as sa
-from parlance.api import auth
 from parlance.api.db import tables
 from parlance.api.db.session import Database
+from parlance.api.identity import keys as auth
 from parlance.api.settings import Settings
 from parlance.api.wiring import Parts
 from parlance.runtime.process import Process

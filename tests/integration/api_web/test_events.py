@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
-from parlance.api.auth import Scope
 from parlance.api.db import tables
-from parlance.api.domain.events import following, frames
-from parlance.api.domain.events.following import Position
-from parlance.api.domain.events.hub import Hub, Topic
+from parlance.api.events import following, frames
+from parlance.api.events.following import Position
+from parlance.api.events.hub import Hub, Topic
+from parlance.api.identity.keys import Scope
 from parlance.contracts import ids
-from parlance.contracts.bus import messages
-from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.calls import Stage
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.runtime.bus import Bus
@@ -70,19 +70,19 @@ class Client:
 
 
 def progress(call_id: CallId, number: int, company: CompanySlug = ACME) -> Envelope:
-    data = messages.Progress(
+    data = call_events.Progress(
         percent=0, stage=Stage.TRANSCRIBE, processed_seconds=number, total_seconds=1000
     )
-    return messages.build_call_event(
+    return call_events.build_event(
         data, company=company, call_id=call_id, attempt=1, detail=str(number)
     )
 
 
 def completed(call_id: CallId) -> Envelope:
-    data = messages.Completed(
+    data = call_events.Completed(
         transcript_key="k", transcript_sha256="0", segments=1, duration_seconds=1
     )
-    return messages.build_call_event(data, company=ACME, call_id=call_id, attempt=1)
+    return call_events.build_event(data, company=ACME, call_id=call_id, attempt=1)
 
 
 async def open_stream(

@@ -8,12 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
-from parlance.api import auth
 from parlance.api.db import tables
-from parlance.api.domain.events.hub import Topic
+from parlance.api.events.hub import Topic
+from parlance.api.identity import keys as auth
 from parlance.contracts import calls as contract
-from parlance.contracts import insights as insights_contract
-from parlance.contracts.bus import messages
+from parlance.contracts.analysis import insights as insights_contract
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus import envelopes
 from parlance.contracts.calls import CallStatus, Stage
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.runtime.bus import Bus
@@ -354,11 +355,11 @@ async def test_deleting_needs_the_scope(api: Api, client: httpx.AsyncClient) -> 
     assert (response.status_code, support.problem_of(response)) == (403, "forbidden")
 
 
-def completed(call_id: str) -> messages.Envelope:
-    data = messages.Completed(
+def completed(call_id: str) -> envelopes.Envelope:
+    data = call_events.Completed(
         transcript_key="k", transcript_sha256="0", segments=2, duration_seconds=3.5
     )
-    return messages.build_call_event(
+    return call_events.build_event(
         data, company=CompanySlug("acme"), call_id=CallId(call_id), attempt=1
     )
 
@@ -387,11 +388,11 @@ async def test_a_stream_shows_the_call_its_events_and_ends(
     api: Api, client: httpx.AsyncClient, acme: Account, api_bus: Bus
 ) -> None:
     call_id = await add_call(api, acme)
-    progress = messages.Progress(
+    progress = call_events.Progress(
         percent=50, stage=Stage.TRANSCRIBE, processed_seconds=1, total_seconds=2
     )
     first = await api_bus.publish_event(
-        messages.build_call_event(
+        call_events.build_event(
             progress, company=CompanySlug("acme"), call_id=CallId(call_id), attempt=1
         )
     )

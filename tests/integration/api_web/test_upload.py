@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-from parlance.api import auth
 from parlance.api.db import tables
+from parlance.api.identity import keys as auth
 from parlance.contracts.calls import CallStatus
 from sqlmodel import col
 

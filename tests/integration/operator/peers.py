@@ -11,10 +11,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from parlance.contracts.bus import messages, streams, subjects
-from parlance.contracts.bus.messages import CallDispatch, ControlAction, EventData, EventType
+from parlance.contracts import lifecycle
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus import envelopes, streams, subjects
+from parlance.contracts.bus.calls import CallDispatch, EventData, EventType
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.calls import ModelInfo, Priority, Role, Stage
 from parlance.contracts.ids import CallId
+from parlance.contracts.lifecycle import Life, Step
 from parlance.contracts.problems import Problem
 from parlance.runtime.bus import Bus, Delivery
 from parlance.runtime.errors import BusUnavailable
@@ -24,6 +28,9 @@ from devstack import waiting
 MODEL = ModelInfo(name="scripted", hash="5" * 64)
 WINDOWS = 3
 SHA256 = "a" * 64
+
+
+_TERMINAL = {type_.step: type_ for type_ in EventType if type_.is_terminal}
 
 
 class Script(StrEnum):
@@ -74,7 +81,9 @@ class ScriptedWorker:
                 continue
             self._pulling += 1
             try:
-                deliveries = await self.bus.pull_calls(priority, batch=64, wait_seconds=1.0)
+                deliveries = await self.bus.pull_jobs(
+                    CallDispatch, priority, batch=64, wait_seconds=1.0
+                )
             except BusUnavailable:
                 await asyncio.sleep(0.1)
                 continue
@@ -108,7 +117,7 @@ class ScriptedWorker:
 
     async def _hand_back(self, delivery: Delivery[CallDispatch]) -> None:
         attempt = delivery.value.attempt
-        back = messages.Retrying(
+        back = call_events.Retrying(
             reason="WaitingForModel", message="the model is not loaded", next_attempt=attempt
         )
         await self._say(delivery.value, back, detail="1")
@@ -123,7 +132,7 @@ class ScriptedWorker:
             if note is not None:
                 self.stopped[dispatch.name] = note
                 if note is ControlAction.CANCEL:
-                    await self._say(dispatch, messages.Cancelled(message="asked to stop"))
+                    await self._say(dispatch, call_events.Cancelled(message="asked to stop"))
                 return False
             await self._say(dispatch, _build_window(window), detail=str(window))
         return True
@@ -136,7 +145,7 @@ class ScriptedWorker:
 
     async def _say(self, dispatch: CallDispatch, data: EventData, *, detail: str = "") -> None:
         await self.bus.publish_event(
-            messages.build_call_event(
+            call_events.build_event(
                 data,
                 company=dispatch.company,
                 call_id=dispatch.call_id,
@@ -151,9 +160,9 @@ class ScriptedRecorder:
     """Commits to memory: the first terminal event of a call wins, and `completed` follows."""
 
     bus: Bus
-    outcome: dict[str, EventType] = field(default_factory=dict)
+    lives: dict[str, Life] = field(default_factory=dict)
     """By call: what the database would say."""
-    queued: dict[str, messages.Queued] = field(default_factory=dict)
+    queued: dict[str, call_events.Queued] = field(default_factory=dict)
     seen: list[tuple[str, str, int]] = field(default_factory=list)
     """Call, type and attempt of every event."""
     is_open: bool = True
@@ -172,24 +181,35 @@ class ScriptedRecorder:
             except BusUnavailable:
                 await asyncio.sleep(0.1)
 
+    @property
+    def outcome(self) -> dict[str, EventType]:
+        """How each call that is over has ended."""
+        ended = {call: life.end for call, life in self.lives.items() if life.end is not None}
+        return {call: _TERMINAL[end] for call, end in ended.items()}
+
     def count_seen(self, call_id: str, type_: EventType) -> int:
         return sum(1 for call, seen, _ in self.seen if (call, seen) == (call_id, type_))
 
-    async def _apply(self, event: messages.Envelope) -> None:
+    async def _apply(self, event: envelopes.Envelope) -> None:
         type_ = EventType(event.type)
         self.seen.append((event.subject, type_, event.attempt))
         if type_ is EventType.QUEUED:
-            self.queued[event.subject] = messages.parse_data(event, messages.Queued)
-        if type_ in (EventType.FAILED, EventType.CANCELLED):
-            self.outcome.setdefault(event.subject, type_)
-        if type_ is EventType.ANALYZED:
-            self.outcome.setdefault(event.subject, EventType.COMPLETED)
-            if self.outcome[event.subject] is EventType.COMPLETED:
-                await self._complete(event)
+            self.queued[event.subject] = envelopes.parse_data(event, call_events.Queued)
+        life = self._advance(event, type_.step)
+        if type_.step is Step.DELIVERED and life.end is Step.COMPLETED:
+            await self._complete(event)
 
-    async def _complete(self, event: messages.Envelope) -> None:
-        analyzed = messages.parse_data(event, messages.Analyzed)
-        completed = messages.Completed(
+    def _advance(self, event: envelopes.Envelope, step: Step) -> Life:
+        """A result that is delivered counts as stored at once."""
+        life = self.lives.get(event.subject, Life())
+        if life.is_open_to(event.attempt):
+            stored = Step.COMPLETED if step is Step.DELIVERED else step
+            life = self.lives[event.subject] = lifecycle.advance(life, stored, event.attempt)
+        return life
+
+    async def _complete(self, event: envelopes.Envelope) -> None:
+        analyzed = envelopes.parse_data(event, call_events.Analyzed)
+        completed = call_events.Completed(
             transcript_key=analyzed.transcript_key,
             transcript_sha256=analyzed.transcript_sha256,
             segments=analyzed.segments,
@@ -208,8 +228,8 @@ class ScriptedRecorder:
         )
 
 
-def _build_started(worker: str) -> messages.Started:
-    return messages.Started(
+def _build_started(worker: str) -> call_events.Started:
+    return call_events.Started(
         worker=worker,
         container="wav",
         codec="pcm_s16le",
@@ -219,9 +239,9 @@ def _build_started(worker: str) -> messages.Started:
     )
 
 
-def _build_window(window: int) -> messages.SegmentsReady:
+def _build_window(window: int) -> call_events.SegmentsReady:
     end_seconds = min(60.0, (window + 1) * 20.0)
-    return messages.SegmentsReady(
+    return call_events.SegmentsReady(
         window=window,
         channel=0,
         speaker="speaker_0",
@@ -235,8 +255,8 @@ def _build_window(window: int) -> messages.SegmentsReady:
     )
 
 
-def _build_transcribed() -> messages.Transcribed:
-    return messages.Transcribed(
+def _build_transcribed() -> call_events.Transcribed:
+    return call_events.Transcribed(
         object_key="transcript",
         sha256=SHA256,
         segments=WINDOWS,
@@ -246,8 +266,8 @@ def _build_transcribed() -> messages.Transcribed:
     )
 
 
-def _build_analyzed() -> messages.Analyzed:
-    return messages.Analyzed(
+def _build_analyzed() -> call_events.Analyzed:
+    return call_events.Analyzed(
         transcript_key="transcript",
         transcript_sha256=SHA256,
         insights_key="insights",
@@ -257,8 +277,8 @@ def _build_analyzed() -> messages.Analyzed:
     )
 
 
-def _build_failed() -> messages.Failed:
-    return messages.Failed(
+def _build_failed() -> call_events.Failed:
+    return call_events.Failed(
         reason="UndecodableAudio",
         code=Problem.UNDECODABLE_AUDIO.code,
         message="the file has no audio that can be decoded",

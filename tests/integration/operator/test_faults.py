@@ -4,7 +4,8 @@ import asyncio
 import random
 
 import pytest
-from parlance.contracts.bus.messages import ControlAction, EventType
+from parlance.contracts.bus.calls import EventType
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.crs.meta import FINALIZER, Reason
 from parlance.operator.planning import outgoing
 from parlance.runtime.bus import Bus
@@ -87,7 +88,7 @@ async def test_crash_after_the_dispatch_does_not_dispatch_twice(
     now = job.metadata.creation_timestamp
     assert now is not None
     await bus.publish_event(outgoing.build_queued(job, attempt=1, now=now))
-    stored = await bus.publish_call(outgoing.build_dispatch(job, attempt=1, now=now))
+    stored = await bus.publish_job(outgoing.build_dispatch(job, attempt=1, now=now))
 
     async with cluster.operator():
         queued = await cluster.wait_for_phase(name, "Queued")

@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from parlance.contracts.bus.messages import ControlAction, EventType
+from parlance.contracts.bus.calls import EventType
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.crs.meta import ConditionType, Reason
 from parlance.operator.planning import conditions
 

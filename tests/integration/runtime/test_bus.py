@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 
 import nats as nats_client
 import pytest
-from parlance.contracts.bus import messages, streams, subjects
-from parlance.contracts.bus.messages import ControlAction, Envelope
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus import streams, subjects
+from parlance.contracts.bus.calls import CallDispatch
+from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.calls import Priority, Stage
 from parlance.contracts.ids import CallId, CompanySlug, new_call_id
 from parlance.runtime import bus as bus_package
@@ -25,18 +28,18 @@ ACME = CompanySlug("acme")
 
 
 def progress(call_id: CallId, number: int) -> Envelope:
-    data = messages.Progress(
+    data = call_events.Progress(
         percent=number % 101, stage=Stage.TRANSCRIBE, processed_seconds=number, total_seconds=1e6
     )
-    return messages.build_call_event(
+    return call_events.build_event(
         data, company=ACME, call_id=call_id, attempt=1, detail=str(number)
     )
 
 
 def dispatch(
     call_id: CallId, *, attempt: int = 1, priority: Priority = Priority.STANDARD
-) -> messages.CallDispatch:
-    return messages.CallDispatch(
+) -> call_events.CallDispatch:
+    return call_events.CallDispatch(
         call_id=call_id,
         company=ACME,
         attempt=1,
@@ -106,23 +109,25 @@ async def test_reading_gives_all_events_of_one_call_in_order(bus: Bus) -> None:
 async def test_a_job_is_taken_by_one_and_gone_after_its_ack(bus: Bus, open_bus: OpenBus) -> None:
     other = await open_bus()
     call_id = new_call_id()
-    job = await bus.publish_call(dispatch(call_id))
+    job = await bus.publish_job(dispatch(call_id))
 
-    taken = await bus.pull_calls(Priority.STANDARD, wait_seconds=2)
+    taken = await bus.pull_jobs(CallDispatch, Priority.STANDARD, wait_seconds=2)
 
     assert [delivery.value.call_id for delivery in taken] == [call_id]
-    assert await other.pull_calls(Priority.STANDARD) == []
+    assert await other.pull_jobs(CallDispatch, Priority.STANDARD) == []
     assert await bus.is_job_stored(job.sequence)
     await taken[0].ack()
     assert not await bus.is_job_stored(job.sequence)
 
 
 async def test_a_waiting_pull_gets_the_job_at_once(bus: Bus) -> None:
-    waiting_pull = asyncio.create_task(bus.pull_calls(Priority.BULK, batch=4, wait_seconds=10))
+    waiting_pull = asyncio.create_task(
+        bus.pull_jobs(CallDispatch, Priority.BULK, batch=4, wait_seconds=10)
+    )
     await asyncio.sleep(0.2)
 
     started = asyncio.get_running_loop().time()
-    await bus.publish_call(dispatch(new_call_id(), priority=Priority.BULK))
+    await bus.publish_job(dispatch(new_call_id(), priority=Priority.BULK))
     taken = await waiting_pull
 
     assert len(taken) == 1
@@ -130,11 +135,11 @@ async def test_a_waiting_pull_gets_the_job_at_once(bus: Bus) -> None:
 
 
 async def test_a_job_given_back_comes_again_with_a_higher_count(bus: Bus) -> None:
-    await bus.publish_call(dispatch(new_call_id()))
-    (first,) = await bus.pull_calls(Priority.STANDARD, wait_seconds=2)
+    await bus.publish_job(dispatch(new_call_id()))
+    (first,) = await bus.pull_jobs(CallDispatch, Priority.STANDARD, wait_seconds=2)
 
     await first.nak(delay_seconds=0.1)
-    (second,) = await bus.pull_calls(Priority.STANDARD, wait_seconds=5)
+    (second,) = await bus.pull_jobs(CallDispatch, Priority.STANDARD, wait_seconds=5)
 
     assert (first.attempts, second.attempts) == (1, 2)
     await second.ack()
@@ -153,16 +158,18 @@ async def test_a_job_on_its_way_to_a_process_that_closes_goes_to_another_at_once
 
     for turns in range(0, 120, 2):
         leaving = await open_bus()
-        poll = asyncio.create_task(leaving.pull_calls(Priority.STANDARD, wait_seconds=5))
+        poll = asyncio.create_task(
+            leaving.pull_jobs(CallDispatch, Priority.STANDARD, wait_seconds=5)
+        )
         await waiting.wait_until(is_asked_for, 5, "the request stands", poll_seconds=0.01)
-        published = asyncio.create_task(bus.publish_call(dispatch(new_call_id())))
+        published = asyncio.create_task(bus.publish_job(dispatch(new_call_id())))
         for _ in range(turns):  # a little later each time: from before it is sent to after it came
             await asyncio.sleep(0)
         if not poll.cancel():
             await poll.result()[0].nak()
         await leaving.close()
         await published
-        (taken,) = await bus.pull_calls(Priority.STANDARD, wait_seconds=5)
+        (taken,) = await bus.pull_jobs(CallDispatch, Priority.STANDARD, wait_seconds=5)
         await taken.ack()
     await raw.close()
 
@@ -173,11 +180,11 @@ async def test_a_message_outside_the_contract_is_ended_and_others_go_on(
     raw = await nats_client.connect(nats.url)
     await raw.jetstream().publish("jobs.call.standard", b'{"call_id": 7}')
     await raw.close()
-    await bus.publish_call(dispatch(new_call_id()))
+    await bus.publish_job(dispatch(new_call_id()))
 
-    taken: list[Delivery[messages.CallDispatch]] = []
+    taken: list[Delivery[call_events.CallDispatch]] = []
     while not taken:
-        taken = await bus.pull_calls(Priority.STANDARD, batch=8, wait_seconds=2)
+        taken = await bus.pull_jobs(CallDispatch, Priority.STANDARD, batch=8, wait_seconds=2)
 
     assert len(taken) == 1
 
@@ -246,8 +253,8 @@ async def test_losing_the_whole_store_is_noticed_and_everything_is_declared_agai
             await asyncio.wait_for(tail, 15)
 
     assert await bus.jobs_created() != created
-    await bus.publish_call(dispatch(new_call_id()))
-    assert len(await bus.pull_calls(Priority.STANDARD, wait_seconds=5)) == 1
+    await bus.publish_job(dispatch(new_call_id()))
+    assert len(await bus.pull_jobs(CallDispatch, Priority.STANDARD, wait_seconds=5)) == 1
 
 
 async def test_control_notes_are_replayed_to_a_late_watcher_and_then_followed(bus: Bus) -> None:

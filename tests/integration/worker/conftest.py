@@ -13,16 +13,11 @@ from typing import TypeVar
 
 import pytest
 from parlance.contracts import objects
-from parlance.contracts.bus.messages import (
-    CallDispatch,
-    Envelope,
-    EventType,
-    SegmentsReady,
-    parse_data,
-)
+from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.bus.calls import CallDispatch, EventType, SegmentsReady
+from parlance.contracts.bus.envelopes import Envelope, parse_data
 from parlance.contracts.calls import ChannelPolicy, Priority, Transcript
 from parlance.contracts.ids import CallId, CompanySlug, new_call_id
-from parlance.contracts.insights import Insights
 from parlance.contracts.values import Value
 from parlance.runtime import bus as buses
 from parlance.runtime import store as stores
@@ -87,7 +82,7 @@ class Rig:
         channels: ChannelPolicy = ChannelPolicy.AUTO,
         priority: Priority = Priority.STANDARD,
     ) -> None:
-        await self.bus.publish_call(
+        await self.bus.publish_job(
             CallDispatch(
                 call_id=call_id,
                 company=COMPANY,

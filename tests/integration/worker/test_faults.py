@@ -5,7 +5,9 @@ import asyncio
 import pytest
 from parlance.contracts import objects
 from parlance.contracts.bus import subjects
-from parlance.contracts.bus.messages import ControlAction, EventType, Started, parse_data
+from parlance.contracts.bus.calls import CallDispatch, EventType, Started
+from parlance.contracts.bus.envelopes import parse_data
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import Priority, Transcript
 from parlance.contracts.ids import CallId
@@ -126,7 +128,7 @@ async def test_a_bus_that_lost_everything_gets_the_call_again_and_nothing_runs_t
     assert len(analyzed) == 1
     rig.events.seen.append(analyzed[0])
     assert (await rig.read_transcript(call_id)).media.duration_seconds > CALL_SECONDS
-    assert await rig.bus.pull_calls(Priority.STANDARD) == []
+    assert await rig.bus.pull_jobs(CallDispatch, Priority.STANDARD) == []
 
 
 def _count_ends(worker: Worker, call_id: CallId) -> int:

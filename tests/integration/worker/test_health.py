@@ -7,7 +7,7 @@ import signal
 import sys
 
 import httpx
-from parlance.contracts.bus.messages import EventType
+from parlance.contracts.bus.calls import EventType
 
 from devstack import nats_server, testdata, triton, waiting
 from tests.integration.worker.conftest import Rig

@@ -1,7 +1,8 @@
 """One call through a real worker: NATS, store, decoder, Triton and back."""
 
 import pytest
-from parlance.contracts.bus.messages import Analyzed, EventType, Failed, Started, parse_data
+from parlance.contracts.bus.calls import Analyzed, EventType, Failed, Started
+from parlance.contracts.bus.envelopes import parse_data
 from parlance.contracts.calls import ChannelPolicy, Role
 from parlance.contracts.ids import new_call_id
 

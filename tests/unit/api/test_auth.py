@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from parlance.api import auth
+from parlance.api.identity import keys as auth
 
 
 def test_a_key_has_its_parts() -> None:

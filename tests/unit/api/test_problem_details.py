@@ -8,9 +8,9 @@ from litestar.exceptions import (
     NotFoundException,
     ValidationException,
 )
-from parlance.api import problem_details
 from parlance.api.db.errors import DatabaseUnavailable, QueryRejected, RowConflict
-from parlance.api.errors import ClientGone, FieldError, Refused
+from parlance.api.http import problems as problem_details
+from parlance.api.http.errors import ClientGone, FieldError, Refused
 from parlance.contracts.problems import Problem
 from parlance.runtime.errors import ObjectNotFound, StoreUnavailable
 

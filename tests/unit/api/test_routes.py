@@ -2,8 +2,8 @@
 
 from litestar.routes import HTTPRoute
 from parlance.api import asgi
-from parlance.api.auth import Scope
-from parlance.api.dependencies import SCOPE_OPTION
+from parlance.api.identity.dependencies import SCOPE_OPTION
+from parlance.api.identity.keys import Scope
 from parlance.api.settings import read_settings
 
 PUBLIC = {

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 from parlance.contracts import objects
-from parlance.contracts.bus import messages, streams, subjects
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus import envelopes, streams, subjects
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import Priority
 from parlance.contracts.ids import CompanySlug, new_call_id
@@ -33,35 +34,35 @@ def test_what_is_no_job_subject_is_refused(subject: str) -> None:
 
 
 def test_every_event_type_has_exactly_one_kind_of_data() -> None:
-    assert set(messages.DATA_OF) == set(messages.EventType)
-    assert len(set(messages.DATA_OF.values())) == len(messages.EventType)
+    assert set(call_events.DATA_OF) == set(call_events.EventType)
+    assert len(set(call_events.DATA_OF.values())) == len(call_events.EventType)
 
 
 def test_an_event_survives_the_wire() -> None:
     call_id = new_call_id()
-    event = messages.build_call_event(
-        messages.Cancelled(message="by kubectl"),
+    event = call_events.build_event(
+        call_events.Cancelled(message="by kubectl"),
         company=ACME,
         call_id=call_id,
         attempt=2,
         at=datetime(2026, 1, 2, tzinfo=UTC),
     )
 
-    read = messages.Envelope.model_validate_json(event.model_dump_json())
+    read = envelopes.Envelope.model_validate_json(event.model_dump_json())
 
     assert read == event
-    assert messages.parse_data(read, messages.Cancelled).message == "by kubectl"
+    assert envelopes.parse_data(read, call_events.Cancelled).message == "by kubectl"
     assert read.nats_subject == f"events.acme.call.{call_id}.cancelled"
     assert read.id == f"{call_id}.2.cancelled"
 
 
 def test_a_newer_sender_does_not_break_an_older_reader() -> None:
-    event = messages.build_call_event(
-        messages.Cancelled(), company=ACME, call_id=new_call_id(), attempt=1
+    event = call_events.build_event(
+        call_events.Cancelled(), company=ACME, call_id=new_call_id(), attempt=1
     )
     newer = json.loads(event.model_dump_json()) | {"colour": "blue"}
 
-    assert messages.Envelope.model_validate(newer) == event
+    assert envelopes.Envelope.model_validate(newer) == event
 
 
 def test_the_same_window_has_one_id_whoever_does_it() -> None:

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from parlance.contracts.bus import messages
-from parlance.contracts.bus.messages import Envelope, EventData
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus.calls import EventData
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.calls import ModelInfo, Role, Stage
 from parlance.contracts.crs.meta import (
     FINALIZER,
@@ -137,18 +138,18 @@ def running_facts(**changes: Any) -> Facts:
 
 
 def event(data: EventData, *, attempt: int = 1, detail: str = "") -> Envelope:
-    return messages.build_call_event(
+    return call_events.build_event(
         data, company=COMPANY, call_id=CALL, attempt=attempt, detail=detail, at=T0
     )
 
 
-STARTED = messages.Started(
+STARTED = call_events.Started(
     worker="w1", container="wav", codec="pcm", channels=1, duration_seconds=60, model=MODEL
 )
-TRANSCRIBED = messages.Transcribed(
+TRANSCRIBED = call_events.Transcribed(
     object_key="t", sha256="a" * 64, segments=3, duration_seconds=61, language="en", model=MODEL
 )
-ANALYZED = messages.Analyzed(
+ANALYZED = call_events.Analyzed(
     transcript_key="t",
     transcript_sha256="a" * 64,
     insights_key="i",
@@ -156,11 +157,11 @@ ANALYZED = messages.Analyzed(
     segments=3,
     duration_seconds=61,
 )
-COMPLETED = messages.Completed(
+COMPLETED = call_events.Completed(
     transcript_key="t", transcript_sha256="a" * 64, segments=3, duration_seconds=61
 )
-CANCELLED = messages.Cancelled(message="stop")
-FAILED = messages.Failed(
+CANCELLED = call_events.Cancelled(message="stop")
+FAILED = call_events.Failed(
     reason=Reason.UNDECODABLE_AUDIO,
     code="undecodable_audio",
     message="no audio",
@@ -169,8 +170,8 @@ FAILED = messages.Failed(
 )
 
 
-def segments_ready(processed_seconds: float, *, window: int = 0) -> messages.SegmentsReady:
-    return messages.SegmentsReady(
+def segments_ready(processed_seconds: float, *, window: int = 0) -> call_events.SegmentsReady:
+    return call_events.SegmentsReady(
         window=window,
         channel=0,
         speaker="speaker_0",

@@ -3,7 +3,8 @@
 import dataclasses
 
 import pytest
-from parlance.contracts.bus import messages
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus import envelopes
 from parlance.contracts.crs.meta import (
     ConditionType,
     Failure,
@@ -201,7 +202,7 @@ def test_attempts_run_out_but_resumed_ones_do_not_count(
     if is_over:
         (step,) = planned.steps
         assert isinstance(step, Publish)
-        failed = messages.parse_data(step.event, messages.Failed)
+        failed = envelopes.parse_data(step.event, call_events.Failed)
         assert failed.reason == Reason.BACKOFF_LIMIT_EXCEEDED
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from parlance.contracts.bus.messages import ControlAction
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.crs.meta import (
     TERMINAL_LABEL,
     ConditionType,

@@ -3,8 +3,9 @@
 from functools import reduce
 
 import pytest
-from parlance.contracts.bus import messages
-from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus import envelopes
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.operator.planning import facts as facting
 from parlance.operator.planning.facts import Facts, RunStage, Waiting
 from parlance.operator.planning.outgoing import build_progress
@@ -74,8 +75,8 @@ def test_stale_worker_is_not_heard() -> None:
 
 
 @pytest.mark.parametrize("second", [FAILED, CANCELLED])
-def test_first_terminal_event_wins(second: messages.EventData) -> None:
-    first = messages.Failed(
+def test_first_terminal_event_wins(second: call_events.EventData) -> None:
+    first = call_events.Failed(
         reason="DeadlineExceeded", code="x", message="", stage=FAILED.stage, retryable=True
     )
     facts = fold(event(STARTED), event(first), event(second))
@@ -84,7 +85,7 @@ def test_first_terminal_event_wins(second: messages.EventData) -> None:
 
 
 @pytest.mark.parametrize("late", [FAILED, CANCELLED])
-def test_nothing_undoes_a_finished_analysis(late: messages.EventData) -> None:
+def test_nothing_undoes_a_finished_analysis(late: call_events.EventData) -> None:
     facts = fold(event(STARTED), event(ANALYZED), event(late))
 
     assert facts.verdict is None
@@ -92,7 +93,7 @@ def test_nothing_undoes_a_finished_analysis(late: messages.EventData) -> None:
 
 
 @pytest.mark.parametrize("verdict", [FAILED, CANCELLED])
-def test_a_later_attempt_does_not_undo_a_verdict(verdict: messages.EventData) -> None:
+def test_a_later_attempt_does_not_undo_a_verdict(verdict: call_events.EventData) -> None:
     """The recorder has ended the call by it and will say nothing more of it."""
     facts = fold(
         event(STARTED), event(verdict), event(STARTED, attempt=2), event(ANALYZED, attempt=2)
@@ -104,9 +105,9 @@ def test_a_later_attempt_does_not_undo_a_verdict(verdict: messages.EventData) ->
 
 @pytest.mark.parametrize("verdict", [FAILED, CANCELLED])
 def test_after_the_analysis_only_the_recorder_has_a_say(
-    verdict: messages.Failed | messages.Cancelled,
+    verdict: call_events.Failed | call_events.Cancelled,
 ) -> None:
-    by_recorder = event(verdict, detail=messages.BY_RECORDER)
+    by_recorder = event(verdict, detail=envelopes.BY_RECORDER)
 
     assert fold(event(ANALYZED), event(verdict)).verdict is None
     assert fold(event(ANALYZED), by_recorder).verdict == verdict
@@ -127,13 +128,13 @@ def test_completed_is_true_whatever_was_said_before() -> None:
 
 def test_own_words_prove_no_life() -> None:
     own = build_progress(job(queued_status()), fold(event(STARTED)), now=at(2))
-    announced = messages.Retrying(reason="WorkerLost", message="", next_attempt=2)
+    announced = call_events.Retrying(reason="WorkerLost", message="", next_attempt=2)
 
     assert fold(own, event(announced)) == Facts()
 
 
 def test_signs_of_life_of_a_worker_are_heard() -> None:
-    sign = messages.Progress(
+    sign = call_events.Progress(
         percent=3, stage=FAILED.stage, processed_seconds=1.0, total_seconds=60.0
     )
 
@@ -141,7 +142,7 @@ def test_signs_of_life_of_a_worker_are_heard() -> None:
 
 
 def test_handed_back_job_waits_until_it_is_begun_again() -> None:
-    back = messages.Retrying(reason="WaitingForModel", message="no model", next_attempt=1)
+    back = call_events.Retrying(reason="WaitingForModel", message="no model", next_attempt=1)
     waiting = fold(event(STARTED), event(back))
     resumed = fold(event(STARTED), event(back), event(STARTED))
 

@@ -1,6 +1,6 @@
 """Suspended jobs, compared as whole values."""
 
-from parlance.contracts.bus.messages import ControlAction
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.crs.meta import (
     ConditionType,
     Phase,

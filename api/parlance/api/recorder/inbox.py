@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 from parlance.contracts.bus import streams
-from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.runtime.bus import Bus, Delivery
 from parlance.runtime.clock import Clock
 from parlance.runtime.errors import Retryable

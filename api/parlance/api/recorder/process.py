@@ -11,6 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 from parlance.api.db import session
 from parlance.api.db.session import Database
+from parlance.api.domain.calls.results.writer import ResultWriter
+from parlance.api.domain.calls.stragglers import Stragglers
+from parlance.api.outbox.deletions import Eraser
+from parlance.api.outbox.relay import Relay
 from parlance.api.settings import RecorderSettings, Settings
 from parlance.runtime import bus, kube, store, telemetry
 from parlance.runtime.bus import Bus
@@ -19,12 +23,8 @@ from parlance.runtime.errors import Retryable
 from parlance.runtime.process import Process
 from prometheus_client import Counter
 
-from .deletions import Eraser
 from .inbox import Inbox
 from .janitor import Janitor
-from .relay import Relay
-from .results import ResultWriter
-from .stragglers import Stragglers
 
 _log = structlog.get_logger(__name__)
 _FAULTS = Counter("parlance_recorder_loop_faults", "Rounds of a loop that failed.", ["loop"])

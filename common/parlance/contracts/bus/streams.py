@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from parlance.contracts.calls import Priority
 
-from . import subjects
-from .messages import EventType
+from . import calls, subjects
 from .subjects import Kind
 
 HOUR_SECONDS = 3600
@@ -100,12 +99,7 @@ def job_consumer(kind: Kind, priority: Priority) -> Consumer:
 RECORDER = Consumer(
     stream=EVENTS.name,
     durable="recorder",
-    # Segments are most of the traffic, and the recorder reads them from the artefact.
-    filter_subjects=tuple(
-        subjects.format_events_of_type(Kind.CALL, type_.token)
-        for type_ in EventType
-        if type_ is not EventType.SEGMENT
-    ),
+    filter_subjects=calls.RECORDED_FILTERS,
     ack_wait_seconds=15.0,
     max_ack_pending=256,
 )

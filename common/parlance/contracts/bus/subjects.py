@@ -111,6 +111,6 @@ def format_window_id(call_id: CallId, model_hash: str, window: int) -> str:
     return f"{call_id}.{model_hash[:8]}.{window}"
 
 
-def format_event_id(call_id: CallId, attempt: int, type_: str, detail: str = "") -> str:
-    """Message id of any other event of a call."""
-    return f"{call_id}.{attempt}.{type_}" + (f".{detail}" if detail else "")
+def format_event_id(subject_id: str, attempt: int, type_: str, detail: str = "") -> str:
+    """Message id of any other event."""
+    return f"{subject_id}.{attempt}.{type_}" + (f".{detail}" if detail else "")

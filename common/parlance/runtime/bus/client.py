@@ -12,7 +12,8 @@ from nats.errors import MaxPayloadError
 from nats.js import api
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 from parlance.contracts.bus import streams, subjects
-from parlance.contracts.bus.messages import CallDispatch, ControlAction, Envelope
+from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.bus.jobs import ControlAction, Dispatch
 from parlance.contracts.calls import Priority
 from parlance.runtime import tasks, telemetry
 from parlance.runtime.bus import read as reading
@@ -27,6 +28,7 @@ from prometheus_client import Histogram
 _PUBLISH_SECONDS = Histogram("parlance_bus_publish_seconds", "Publish until the stored ack.")
 
 T = TypeVar("T")
+D = TypeVar("D", bound=Dispatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,11 @@ class Bus:
         body = envelope.model_dump_json().encode()
         return (await self._publish(envelope.nats_subject, body, envelope.id)).seq
 
-    async def publish_call(self, dispatch: CallDispatch) -> StoredJob:
-        """Queue a call for the workers of its lane."""
-        subject = subjects.format_job(subjects.Kind.CALL, dispatch.priority)
-        message_id = subjects.format_dispatch_id(dispatch.uid, dispatch.attempt)
-        ack = await self._publish(subject, dispatch.model_dump_json().encode(), message_id)
+    async def publish_job(self, dispatch: Dispatch) -> StoredJob:
+        """Queue a piece of work for the workers of its lane."""
+        subject = subjects.format_job(dispatch.kind, dispatch.priority)
+        body = dispatch.model_dump_json().encode()
+        ack = await self._publish(subject, body, dispatch.message_id)
         created = self._connection.created.get(streams.JOBS.name, "")
         return StoredJob(ack.seq, created, is_repeat=bool(ack.duplicate))
 
@@ -102,12 +104,17 @@ class Bus:
 
     # --- jobs -------------------------------------------------------------------------------
 
-    async def pull_calls(
-        self, priority: Priority, *, batch: int = 1, wait_seconds: float = 0.0
-    ) -> list[Delivery[CallDispatch]]:
-        """Dispatches of one lane. `wait_seconds` 0 asks only for what is there now."""
-        consumer = streams.job_consumer(subjects.Kind.CALL, priority)
-        return await self._pull(consumer, CallDispatch.model_validate_json, batch, wait_seconds)
+    async def pull_jobs(
+        self,
+        expected: type[D],
+        priority: Priority,
+        *,
+        batch: int = 1,
+        wait_seconds: float = 0.0,
+    ) -> list[Delivery[D]]:
+        """Dispatches of one kind and lane. `wait_seconds` 0 asks only for what is there now."""
+        consumer = streams.job_consumer(expected.kind, priority)
+        return await self._pull(consumer, expected.model_validate_json, batch, wait_seconds)
 
     async def is_job_stored(self, sequence: int) -> bool:
         """Whether the message is still in JOBS: waiting, or being worked on."""

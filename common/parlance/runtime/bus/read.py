@@ -12,7 +12,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.runtime.errors import BusUnavailable
 from pydantic import ValidationError
 

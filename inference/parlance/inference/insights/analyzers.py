@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from parlance.contracts.calls import Sentiment
-from parlance.contracts.insights import (
+from parlance.contracts.analysis.insights import (
     CallMetrics,
     CallSentiment,
     Keyword,
@@ -20,6 +19,7 @@ from parlance.contracts.insights import (
     TrackerResult,
     TrackerRule,
 )
+from parlance.contracts.calls import Sentiment
 from parlance.contracts.values import Value
 from parlance.inference.insights import (
     keywords,

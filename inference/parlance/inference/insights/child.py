@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
-from parlance.contracts.insights import TrackerRule
+from parlance.contracts.analysis.insights import TrackerRule
 from parlance.inference.insights import call, frames, runner
 from parlance.inference.insights.analyzers import Analyzer
 from parlance.inference.insights.call import Utterance

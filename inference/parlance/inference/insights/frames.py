@@ -18,8 +18,8 @@ from enum import StrEnum
 from itertools import islice
 from typing import NamedTuple
 
+from parlance.contracts.analysis.insights import AnalyzerRun, Insights, TrackerRule
 from parlance.contracts.calls import Role, Speech
-from parlance.contracts.insights import AnalyzerRun, Insights, TrackerRule
 from parlance.contracts.values import Value
 from parlance.inference.insights.analyzers import Findings
 from parlance.inference.insights.call import Utterance

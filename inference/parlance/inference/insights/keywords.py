@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from parlance.contracts.insights import Keyword, Span
+from parlance.contracts.analysis.insights import Keyword, Span
 from parlance.inference.insights import text
 from parlance.inference.insights.sentences import Sentence
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parlance.contracts.insights import CallMetrics, Interruption, Span, SpeakerMetrics
+from parlance.contracts.analysis.insights import CallMetrics, Interruption, Span, SpeakerMetrics
 from parlance.inference.insights import spans, text, turns
 from parlance.inference.insights.call import Call, Track
 from parlance.inference.insights.sentences import Sentence

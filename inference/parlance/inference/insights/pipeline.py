@@ -14,13 +14,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
-from parlance.contracts.calls import Segment, Sentiment, Transcript
-from parlance.contracts.insights import (
+from parlance.contracts.analysis.insights import (
     AnalyzerError,
     AnalyzerRun,
     Insights,
     TrackerRule,
 )
+from parlance.contracts.calls import Segment, Sentiment, Transcript
 from parlance.inference.insights import call, child, frames, host, runner
 from parlance.inference.insights.analyzers import Analyzer
 from parlance.inference.insights.frames import BeganNote, EndedNote, Kind, Order

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from parlance.contracts.insights import AnalyzerError, AnalyzerRun
+from parlance.contracts.analysis.insights import AnalyzerError, AnalyzerRun
 from parlance.inference.insights import analyzers
 from parlance.inference.insights.analyzers import Analyzer, Findings, Shared
 from parlance.inference.insights.call import Call

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from parlance.contracts.insights import Span
+from parlance.contracts.analysis.insights import Span
 from parlance.inference.insights import text
 from parlance.inference.insights.call import Call, Utterance
 

@@ -9,8 +9,8 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from parlance.contracts.analysis.insights import CallSentiment, SpeakerSentiment
 from parlance.contracts.calls import Segment, Sentiment
-from parlance.contracts.insights import CallSentiment, SpeakerSentiment
 from parlance.inference.insights import text
 from parlance.inference.insights.call import Call
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from parlance.contracts.insights import Summary, SummarySentence
+from parlance.contracts.analysis.insights import Summary, SummarySentence
 from parlance.inference.insights import text
 from parlance.inference.insights.sentences import Sentence
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from parlance.contracts.analysis.insights import Span, TrackerHit, TrackerResult, TrackerRule
 from parlance.contracts.calls import Role
-from parlance.contracts.insights import Span, TrackerHit, TrackerResult, TrackerRule
 from parlance.inference.insights import text
 from parlance.inference.insights.call import Call, Utterance
 from parlance.inference.insights.sentences import Passage, group_by_speaker

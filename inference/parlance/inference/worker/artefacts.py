@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from parlance.contracts import objects
-from parlance.contracts.bus.messages import CallDispatch, Transcribed
+from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.bus.calls import CallDispatch, Transcribed
 from parlance.contracts.calls import Transcript
 from parlance.contracts.ids import CallId, CompanySlug
-from parlance.contracts.insights import Insights
 from parlance.contracts.values import Value
 from parlance.inference.worker.patience import Patience
 from parlance.runtime.store import Store

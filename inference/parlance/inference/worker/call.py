@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from parlance.contracts.bus.messages import Analyzed, Started, Transcribed
+from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.bus.calls import Analyzed, Started, Transcribed
 from parlance.contracts.calls import ChannelPolicy, MediaInfo, ModelInfo, Stage, Transcript
-from parlance.contracts.insights import Insights
 from parlance.inference.asr.transcriber import Transcriber
 from parlance.inference.speakers import channels, echo, roles
 from parlance.inference.worker import intake, metrics, segments

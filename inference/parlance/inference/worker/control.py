@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
-from parlance.contracts.bus.messages import ControlAction
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.inference.worker import metrics
 from parlance.inference.worker.ports import CallBus
 from parlance.runtime import tasks

@@ -11,7 +11,7 @@ Crashed      -                nak       nobody foresaw this; counts as a lost ru
 
 from dataclasses import dataclass
 
-from parlance.contracts.bus.messages import Cancelled, Failed, Retrying
+from parlance.contracts.bus.calls import Cancelled, Failed, Retrying
 from parlance.contracts.calls import Stage
 from parlance.contracts.crs.meta import Reason
 from parlance.contracts.problems import Problem

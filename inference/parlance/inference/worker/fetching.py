@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from parlance.contracts import objects
-from parlance.contracts.bus.messages import CallDispatch
+from parlance.contracts.bus.calls import CallDispatch
 from parlance.contracts.problems import Problem
 from parlance.inference.worker.errors import FetchFailed, InputRejected
 from parlance.media import sniff

@@ -8,21 +8,18 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from parlance.contracts.bus import subjects
-from parlance.contracts.bus.messages import (
+from parlance.contracts.bus.calls import (
     CallDispatch,
-    Envelope,
     EventType,
     Retrying,
     SegmentsReady,
     Started,
     Transcribed,
-    parse_data,
 )
+from parlance.contracts.bus.envelopes import Envelope, parse_data
 from parlance.contracts.bus.subjects import Kind
 from parlance.inference.worker.ports import CallBus, StoredEvent
 from parlance.inference.worker.reporter import is_doubt
-
-_FINAL = (EventType.ANALYZED, EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED)
 
 
 @dataclass
@@ -67,7 +64,7 @@ async def fold_events(events: AsyncIterator[StoredEvent], attempt: int, model_ha
 
 
 def _fold(history: History, envelope: Envelope, attempt: int, model_hash: str) -> None:
-    if envelope.type in _FINAL:
+    if EventType(envelope.type).step.ends_run:
         history.finished_attempt = max(history.finished_attempt, envelope.attempt)
     elif envelope.type == EventType.STARTED:
         history.object_key = parse_data(envelope, Started).object_key

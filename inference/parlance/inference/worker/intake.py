@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from parlance.contracts import objects
-from parlance.contracts.bus.messages import CallDispatch
+from parlance.contracts.bus.calls import CallDispatch
 from parlance.contracts.problems import Problem
 from parlance.inference.worker.errors import InputRejected
 from parlance.inference.worker.patience import Patience

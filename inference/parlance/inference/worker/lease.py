@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
-from parlance.contracts.bus.messages import CallDispatch
+from parlance.contracts.bus.calls import CallDispatch
 from parlance.contracts.bus.streams import WORKER_HEARTBEAT_SECONDS
 from parlance.inference.worker.ports import CallBus, CallDelivery
 from parlance.runtime import tasks

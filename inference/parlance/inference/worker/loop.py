@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 
 import structlog
-from parlance.contracts.bus.messages import ControlAction
+from parlance.contracts.bus.calls import CallDispatch
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.bus.streams import LANE_WEIGHTS
 from parlance.contracts.calls import Priority
 from parlance.contracts.ids import CallId
@@ -107,7 +108,7 @@ class WorkerLoop:
         """Ask the lanes once, in their weighted order; True when there was a message."""
         for lane in next(self._preferences):
             if self._may_ask(lane) and await self._take(
-                await self._bus.pull_calls(lane, batch=1, wait_seconds=0.0)
+                await self._bus.pull_jobs(CallDispatch, lane, batch=1, wait_seconds=0.0)
             ):
                 return True
         return False
@@ -119,7 +120,7 @@ class WorkerLoop:
         wait_seconds = _POLL_SECONDS if is_enough else _SHORT_POLL_SECONDS
         for lane in LANE_WEIGHTS:
             if self._may_ask(lane):
-                pull = self._bus.pull_calls(lane, batch=1, wait_seconds=wait_seconds)
+                pull = self._bus.pull_jobs(CallDispatch, lane, batch=1, wait_seconds=wait_seconds)
                 self._polls[asyncio.create_task(pull, name=f"poll {lane}")] = lane
 
     async def _take_polled(self) -> None:

@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from parlance.contracts.bus.messages import CallDispatch, ControlAction, Envelope
+from parlance.contracts.bus.calls import CallDispatch
+from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.calls import Priority
 
 
@@ -43,8 +45,13 @@ class CallBus(Protocol):
         ...
 
     async def publish_event(self, envelope: Envelope) -> int: ...
-    async def pull_calls(
-        self, priority: Priority, *, batch: int = 1, wait_seconds: float = 0.0
+    async def pull_jobs(
+        self,
+        expected: type[CallDispatch],
+        priority: Priority,
+        *,
+        batch: int = 1,
+        wait_seconds: float = 0.0,
     ) -> Sequence[CallDelivery]: ...
     def read_events(self, filter_subject: str) -> AsyncIterator[StoredEvent]: ...
     async def get_control(self, job_id: str) -> ControlAction | None: ...

@@ -11,15 +11,15 @@ from contextlib import asynccontextmanager
 
 import structlog
 from parlance.contracts.bus import subjects
-from parlance.contracts.bus.messages import (
-    Envelope,
+from parlance.contracts.bus.calls import (
     EventData,
     EventType,
     Progress,
     SegmentsReady,
     Started,
-    build_call_event,
+    build_event,
 )
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.calls import Stage
 from parlance.inference.worker.lease import Lease
 from parlance.inference.worker.patience import Patience
@@ -92,7 +92,7 @@ class Reporter:
     async def publish(self, data: EventData, *, id_: str | None = None, detail: str = "") -> None:
         """Raises BusUnavailable when the bus stays away longer than the worker waits."""
         dispatch = self._lease.dispatch
-        envelope = build_call_event(
+        envelope = build_event(
             data,
             company=dispatch.company,
             call_id=dispatch.call_id,

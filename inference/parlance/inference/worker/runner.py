@@ -10,7 +10,8 @@ import time
 from collections.abc import Awaitable, Callable
 
 import structlog
-from parlance.contracts.bus.messages import CallDispatch, Cancelled, ControlAction
+from parlance.contracts.bus.calls import CallDispatch, Cancelled
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.crs.meta import Reason
 from parlance.contracts.ids import CallId
 from parlance.inference.worker import endings, metrics

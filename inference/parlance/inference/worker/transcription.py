@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from parlance.contracts.bus.messages import CallDispatch, SegmentsReady
+from parlance.contracts.bus.calls import CallDispatch, SegmentsReady
 from parlance.contracts.calls import ModelInfo, Priority, Segment
 from parlance.contracts.tensors import AsrOptions, AsrWindow
 from parlance.inference.asr.transcriber import Transcriber, WindowRequest

@@ -6,7 +6,7 @@ the event comes back from the stream, in the order in which everybody else sees 
 
 from datetime import datetime
 
-from parlance.contracts.bus import messages
+from parlance.contracts.bus import calls as call_events
 from parlance.contracts.crs.meta import (
     FINALIZER,
     TERMINAL_LABEL,
@@ -44,7 +44,9 @@ def announce_cancel(job: CallJob, message: str, *, now: datetime) -> Plan:
     return Plan(steps=(Publish(outgoing.build_cancelled(job, message, now=now)),))
 
 
-def complete(job: CallJob, facts: Facts, completed: messages.Completed, *, now: datetime) -> Plan:
+def complete(
+    job: CallJob, facts: Facts, completed: call_events.Completed, *, now: datetime
+) -> Plan:
     duration_seconds = round(completed.duration_seconds)
     message = f"{completed.segments} segments of {completed.duration_seconds:.1f} s of audio"
     status = statuses.set_condition(
@@ -72,7 +74,7 @@ def complete(job: CallJob, facts: Facts, completed: messages.Completed, *, now: 
     return Plan(steps=steps, status=status, releases=True, records=(Record("Completed", message),))
 
 
-def fail(job: CallJob, facts: Facts, failed: messages.Failed, *, now: datetime) -> Plan:
+def fail(job: CallJob, facts: Facts, failed: call_events.Failed, *, now: datetime) -> Plan:
     status = statuses.set_condition(
         job, job.status, ConditionType.FAILED, True, failed.reason, failed.message, now=now
     )
@@ -92,7 +94,7 @@ def fail(job: CallJob, facts: Facts, failed: messages.Failed, *, now: datetime) 
     )
 
 
-def cancel(job: CallJob, facts: Facts, cancelled: messages.Cancelled, *, now: datetime) -> Plan:
+def cancel(job: CallJob, facts: Facts, cancelled: call_events.Cancelled, *, now: datetime) -> Plan:
     message = cancelled.message or "cancelled"
     status = statuses.set_condition(
         job, job.status, ConditionType.FAILED, True, Reason.CANCELLED, message, now=now

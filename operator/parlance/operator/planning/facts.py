@@ -1,8 +1,7 @@
 """What the events of a call say, folded in the order of the stream.
 
-The recorder reads the same stream in the same order and decides by the same two rules: the attempt
-rises with what workers say, and of the events that are not of an older attempt the first terminal
-one wins. So the CallJob ends the way the database says.
+The recorder reads the same stream in the same order and decides by the same rules,
+`contracts.lifecycle`. So the CallJob ends the way the database says.
 """
 
 import dataclasses
@@ -10,8 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from parlance.contracts.bus import messages
-from parlance.contracts.bus.messages import Envelope, EventType
+from parlance.contracts import lifecycle
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus import envelopes
+from parlance.contracts.bus.calls import EventType
+from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.lifecycle import Life, Step
 
 TRANSCRIBED_PERCENT = 95
 ANALYZED_PERCENT = 99
@@ -20,7 +23,7 @@ OWN_PROGRESS = "operator"
 """First part of the detail in the ids of our own progress events; workers give signs of life by
 events of the same type."""
 
-Verdict = messages.Completed | messages.Failed | messages.Cancelled
+Verdict = call_events.Completed | call_events.Failed | call_events.Cancelled
 
 
 class RunStage(StrEnum):
@@ -63,8 +66,11 @@ class Facts:
     """The worker is done; only the recorder's word is missing."""
     verdict: Verdict | None = None
 
-
-_SIGNS = (EventType.PROGRESS, EventType.RETRYING)
+    @property
+    def life(self) -> Life:
+        """What `contracts.lifecycle` decides by."""
+        end = None if self.verdict is None else call_events.step_of(self.verdict)
+        return Life(self.attempt, is_delivered=self.is_analyzed, end=end)
 
 
 def fold(facts: Facts, event: Envelope, *, heard_at: datetime) -> Facts:
@@ -73,14 +79,15 @@ def fold(facts: Facts, event: Envelope, *, heard_at: datetime) -> Facts:
         type_ = EventType(event.type)
     except ValueError:
         return facts  # a newer sender's event
-    if type_ is EventType.QUEUED:
+    if type_.step is Step.ANNOUNCED:
         return facts
-    if type_ in _SIGNS:
+    if type_.step is Step.SIGN:
         return _fold_sign(facts, event, heard_at)
-    if type_ is EventType.COMPLETED:
+    if type_.step is Step.COMPLETED:
         return _fold_completed(facts, event, heard_at)
-    if facts.verdict is not None or event.attempt < facts.attempt:
-        return facts  # too late for anything, or a stale worker
+    by_recorder = envelopes.is_by_recorder(event)
+    if not lifecycle.accepts(facts.life, type_.step, event.attempt, is_by_recorder=by_recorder):
+        return facts
     if event.attempt > facts.attempt:
         facts = Facts(events=facts.events, attempt=event.attempt, checked_at=facts.checked_at)
     return _FOLD[type_](_hear(facts, heard_at), event)
@@ -92,7 +99,7 @@ def _fold_sign(facts: Facts, event: Envelope, heard_at: datetime) -> Facts:
     if event.type == EventType.PROGRESS:
         is_own = f".{EventType.PROGRESS.token}.{OWN_PROGRESS}" in event.id
         return facts if is_own else _hear(facts, heard_at)
-    retrying = messages.parse_data(event, messages.Retrying)
+    retrying = envelopes.parse_data(event, call_events.Retrying)
     if retrying.next_attempt != event.attempt:
         return facts  # our own: workers hand a job back without using up the attempt
     waiting = Waiting(event.attempt, retrying.reason, retrying.message)
@@ -104,7 +111,7 @@ def _hear(facts: Facts, heard_at: datetime) -> Facts:
 
 
 def _fold_started(facts: Facts, event: Envelope) -> Facts:
-    started = messages.parse_data(event, messages.Started)
+    started = envelopes.parse_data(event, call_events.Started)
     return dataclasses.replace(
         facts,
         started_at=facts.started_at or facts.heard_at,
@@ -115,7 +122,7 @@ def _fold_started(facts: Facts, event: Envelope) -> Facts:
 
 
 def _fold_segments(facts: Facts, event: Envelope) -> Facts:
-    segments = messages.parse_data(event, messages.SegmentsReady)
+    segments = envelopes.parse_data(event, call_events.SegmentsReady)
     processed_seconds = max(facts.processed_seconds, segments.processed_seconds)
     total_seconds = segments.total_seconds or facts.total_seconds
     share = min(1.0, processed_seconds / total_seconds) if total_seconds > 0 else 0.0
@@ -130,7 +137,7 @@ def _fold_segments(facts: Facts, event: Envelope) -> Facts:
 
 
 def _fold_transcribed(facts: Facts, event: Envelope) -> Facts:
-    transcribed = messages.parse_data(event, messages.Transcribed)
+    transcribed = envelopes.parse_data(event, call_events.Transcribed)
     return dataclasses.replace(
         facts,
         stage=RunStage.INSIGHTS,
@@ -141,9 +148,7 @@ def _fold_transcribed(facts: Facts, event: Envelope) -> Facts:
 
 
 def _fold_analyzed(facts: Facts, event: Envelope) -> Facts:
-    if facts.verdict is not None:
-        return facts
-    analyzed = messages.parse_data(event, messages.Analyzed)
+    analyzed = envelopes.parse_data(event, call_events.Analyzed)
     return dataclasses.replace(
         facts,
         stage=RunStage.STORE,
@@ -155,25 +160,16 @@ def _fold_analyzed(facts: Facts, event: Envelope) -> Facts:
 
 
 def _fold_failed(facts: Facts, event: Envelope) -> Facts:
-    if facts.verdict is not None or _is_too_late(facts, event):
-        return facts
-    return dataclasses.replace(facts, verdict=messages.parse_data(event, messages.Failed))
+    return dataclasses.replace(facts, verdict=envelopes.parse_data(event, call_events.Failed))
 
 
 def _fold_cancelled(facts: Facts, event: Envelope) -> Facts:
-    if facts.verdict is not None or _is_too_late(facts, event):
-        return facts
-    return dataclasses.replace(facts, verdict=messages.parse_data(event, messages.Cancelled))
-
-
-def _is_too_late(facts: Facts, event: Envelope) -> bool:
-    """After `analyzed` only the recorder has a say."""
-    return facts.is_analyzed and not messages.is_by_recorder(event)
+    return dataclasses.replace(facts, verdict=envelopes.parse_data(event, call_events.Cancelled))
 
 
 def _fold_completed(facts: Facts, event: Envelope, heard_at: datetime) -> Facts:
     """The recorder has committed: true whatever else was said, and for whichever attempt."""
-    completed = messages.parse_data(event, messages.Completed)
+    completed = envelopes.parse_data(event, call_events.Completed)
     return dataclasses.replace(
         _hear(facts, heard_at),
         attempt=max(facts.attempt, event.attempt),

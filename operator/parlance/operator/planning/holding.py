@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from parlance.contracts.bus.messages import ControlAction
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.crs.meta import ConditionType, Phase, Reason
 from parlance.contracts.crs.v1alpha1.calljob import CallJob
 

@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from parlance.contracts.bus import messages
-from parlance.contracts.bus.messages import CallDispatch, Envelope, EventData
+from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus.calls import CallDispatch, EventData
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.calls import Stage
 from parlance.contracts.crs.meta import Reason
 from parlance.contracts.crs.v1alpha1.calljob import CallJob
@@ -50,7 +51,7 @@ def build_dispatch(job: CallJob, *, attempt: int, now: datetime) -> CallDispatch
 def build_queued(job: CallJob, *, attempt: int, now: datetime) -> Envelope:
     """Carries all that the recorder needs to make the row of a call that came by kubectl."""
     spec, metadata = job.spec, job.metadata
-    data = messages.Queued(
+    data = call_events.Queued(
         name=metadata.name,
         namespace=metadata.namespace,
         uid=metadata.uid,
@@ -67,14 +68,14 @@ def build_queued(job: CallJob, *, attempt: int, now: datetime) -> Envelope:
 
 def build_retrying(job: CallJob, reason: Reason, message: str, *, now: datetime) -> Envelope:
     attempt = job.status.attempts
-    data = messages.Retrying(reason=reason, message=message, next_attempt=attempt + 1)
+    data = call_events.Retrying(reason=reason, message=message, next_attempt=attempt + 1)
     return _wrap(job, data, attempt=attempt, now=now)
 
 
 def build_failed(
     job: CallJob, facts: Facts, reason: Reason, message: str, *, now: datetime
 ) -> Envelope:
-    data = messages.Failed(
+    data = call_events.Failed(
         reason=reason,
         code=_CODES[reason],
         message=message,
@@ -85,12 +86,12 @@ def build_failed(
 
 
 def build_cancelled(job: CallJob, message: str, *, now: datetime) -> Envelope:
-    data = messages.Cancelled(reason=Reason.CANCELLED, message=message)
+    data = call_events.Cancelled(reason=Reason.CANCELLED, message=message)
     return _wrap(job, data, attempt=max(1, job.status.attempts), now=now)
 
 
 def build_progress(job: CallJob, facts: Facts, *, now: datetime) -> Envelope:
-    data = messages.Progress(
+    data = call_events.Progress(
         percent=facts.percent,
         stage=EVENT_STAGES[facts.stage],
         processed_seconds=facts.processed_seconds,
@@ -104,7 +105,7 @@ def build_progress(job: CallJob, facts: Facts, *, now: datetime) -> Envelope:
 def _wrap(
     job: CallJob, data: EventData, *, attempt: int, now: datetime, detail: str = ""
 ) -> Envelope:
-    return messages.build_call_event(
+    return call_events.build_event(
         data,
         company=CompanySlug(job.spec.company),
         call_id=job.call_id,

@@ -8,7 +8,7 @@ that make repeating harmless, then the status.
 
 from collections.abc import Callable
 
-from parlance.contracts.bus import messages
+from parlance.contracts.bus import calls as call_events
 from parlance.contracts.crs.meta import FINALIZER, Reason
 from parlance.contracts.crs.v1alpha1.calljob import CallJob
 
@@ -74,11 +74,11 @@ def _catch_up(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
 
 def _conclude(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
     match facts.verdict:
-        case messages.Completed() as completed:
+        case call_events.Completed() as completed:
             return ending.complete(job, facts, completed, now=observed.now)
-        case messages.Failed() as failed:
+        case call_events.Failed() as failed:
             return ending.fail(job, facts, failed, now=observed.now)
-        case messages.Cancelled() as cancelled:
+        case call_events.Cancelled() as cancelled:
             return ending.cancel(job, facts, cancelled, now=observed.now)
         case _:
             return None

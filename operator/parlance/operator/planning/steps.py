@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from parlance.contracts.bus.messages import CallDispatch, ControlAction, Envelope
+from parlance.contracts.bus.calls import CallDispatch
+from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.crs.v1alpha1.calljob import CallJobStatus
 
 

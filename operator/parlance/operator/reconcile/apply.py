@@ -109,7 +109,7 @@ class Applier:
                 await self._bus.publish_event(step.event)
             case SendDispatch():
                 metrics.ATTEMPTS.labels(_name_cause(job)).inc()
-                return await self._bus.publish_call(step.message)
+                return await self._bus.publish_job(step.message)
             case DropMessage():
                 if step.stream_created == self._bus_state.created:
                     await self._bus.delete_job(step.sequence)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import structlog
 from parlance.contracts.bus import subjects
-from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.crs.v1alpha1.calljob import CallJob
 from parlance.contracts.ids import CompanySlug

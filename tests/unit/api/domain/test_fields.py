@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from parlance.api.domain.calls import fields
-from parlance.api.errors import Refused
+from parlance.api.domain.calls.uploads import fields
+from parlance.api.http.errors import Refused
 from parlance.contracts.calls import ChannelPolicy, Priority
 from parlance.contracts.problems import Problem
 

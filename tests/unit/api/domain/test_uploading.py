@@ -4,10 +4,10 @@ from typing import Any, cast
 
 import pytest
 from parlance.api.db.errors import DatabaseUnavailable, QueryRejected, RowConflict
-from parlance.api.domain.calls import uploading
-from parlance.api.domain.calls.uploading import Submission
-from parlance.api.errors import Refused
-from parlance.api.ingest.intake import Intake
+from parlance.api.domain.calls.uploads import reading as uploading
+from parlance.api.domain.calls.uploads.intake import Intake
+from parlance.api.domain.calls.uploads.reading import Submission
+from parlance.api.http.errors import Refused
 from parlance.contracts import ids
 from parlance.contracts.problems import Problem
 

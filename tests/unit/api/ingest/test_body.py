@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 from litestar import Request
-from parlance.api.errors import Refused
-from parlance.api.ingest import body
+from parlance.api.http import body
+from parlance.api.http.errors import Refused
 
 IDLE_SECONDS = 20.0
 """No test waits for it: the time is the clock's below, and a machine that stalls for seconds

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parlance.api.errors import Refused
-from parlance.api.ingest import multipart
+from parlance.api.http import multipart
+from parlance.api.http.errors import Refused
 from parlance.contracts.problems import Problem
 
 LIMITS = multipart.FormLimits(file_bytes=1_000_000)

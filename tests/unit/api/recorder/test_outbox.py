@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from parlance.api.db import tables
-from parlance.api.recorder import outbox, relay
+from parlance.api.outbox import relay
+from parlance.api.outbox import rows as outbox
 from parlance.contracts.calls import ChannelPolicy, Priority
 from parlance.contracts.ids import CompanySlug
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from parlance.api.db import tables
-from parlance.api.recorder import transitions
-from parlance.api.recorder.artefacts import Artefacts
-from parlance.contracts import insights
-from parlance.contracts.bus import messages
+from parlance.api.domain.calls.results import transitions
+from parlance.api.domain.calls.results.artefacts import Artefacts
+from parlance.contracts.analysis import insights
+from parlance.contracts.bus import calls as call_events
 from parlance.contracts.calls import (
     CallStatus,
     MediaInfo,
@@ -20,7 +20,7 @@ from parlance.contracts.calls import (
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL = ModelInfo(name="tiny.en", hash="abc")
-ANALYZED = messages.Analyzed(
+ANALYZED = call_events.Analyzed(
     transcript_key="t",
     transcript_sha256="1",
     insights_key="i",
@@ -34,8 +34,8 @@ def build_call(**values: Any) -> tables.Call:
     return tables.Call(company_id=uuid.uuid4(), **values)
 
 
-def build_started() -> messages.Started:
-    return messages.Started(
+def build_started() -> call_events.Started:
+    return call_events.Started(
         worker="w", container="wav", codec="pcm", channels=2, duration_seconds=9.5, model=MODEL
     )
 
@@ -75,7 +75,7 @@ def test_times_are_written_once() -> None:
 
 def test_queued_does_not_touch_what_the_api_knows() -> None:
     call = build_call(audio_key="mine", language="de")
-    queued = messages.Queued(name="x", namespace="n", uid="u", object_key="other")
+    queued = call_events.Queued(name="x", namespace="n", uid="u", object_key="other")
     transitions.queue(call, queued, AT)
 
     assert (call.audio_key, call.language, call.calljob_name) == ("mine", "de", None)
@@ -86,7 +86,7 @@ def test_stages_follow_the_events() -> None:
     transitions.start(call, build_started(), 1, AT)
     assert states(call) == ["running", "pending", "pending"]
 
-    transcribed = messages.Transcribed(
+    transcribed = call_events.Transcribed(
         object_key="t", sha256="1", segments=1, duration_seconds=10, language="en", model=MODEL
     )
     transitions.finish_transcription(call, transcribed, 1, AT)
@@ -122,7 +122,7 @@ def test_when_every_analyser_broke_the_stage_failed_and_the_call_did_not() -> No
 def test_a_failure_marks_its_stage() -> None:
     call = build_call()
     transitions.start(call, build_started(), 1, AT)
-    failed = messages.Failed(
+    failed = call_events.Failed(
         reason="InferenceFailed", code="inference_failed", message="m" * 2000,
         stage=Stage.TRANSCRIBE, retryable=True,
     )  # fmt: skip

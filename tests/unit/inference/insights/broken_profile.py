@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from parlance.contracts.insights import TrackerRule
+from parlance.contracts.analysis.insights import TrackerRule
 from parlance.inference.insights import analyzers
 from parlance.inference.insights.analyzers import Analyzer, Findings, Shared
 from parlance.inference.insights.call import Call

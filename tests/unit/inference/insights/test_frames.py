@@ -1,8 +1,8 @@
 """What worker and analysis process say to each other."""
 
 import pytest
+from parlance.contracts.analysis.insights import CallSentiment, TrackerResult
 from parlance.contracts.calls import Role, Sentiment
-from parlance.contracts.insights import CallSentiment, TrackerResult
 from parlance.inference.insights import frames
 from parlance.inference.insights.analyzers import Findings, SentimentFindings, TrackerFindings
 from parlance.inference.insights.frames import Kind

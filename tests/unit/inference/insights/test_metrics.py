@@ -5,7 +5,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parlance.contracts.insights import CallMetrics, SpeakerMetrics
+from parlance.contracts.analysis.insights import CallMetrics, SpeakerMetrics
 from parlance.inference.insights import metrics, sentences, turns
 from parlance.inference.insights.call import Utterance
 

@@ -8,8 +8,8 @@ import time
 
 import psutil
 import pytest
+from parlance.contracts.analysis.insights import AnalyzerError, Insights, TrackerRule
 from parlance.contracts.calls import Sentiment, Transcript
-from parlance.contracts.insights import AnalyzerError, Insights, TrackerRule
 from parlance.inference.insights import pipeline
 from parlance.inference.insights.analyzers import Findings
 

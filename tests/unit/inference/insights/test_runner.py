@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
-from parlance.contracts.insights import AnalyzerError
+from parlance.contracts.analysis.insights import AnalyzerError
 from parlance.inference.insights import analyzers, runner
 from parlance.inference.insights.analyzers import Findings, Shared
 from parlance.inference.insights.call import Call

@@ -1,8 +1,8 @@
 """Trackers: what counts as said, by whom and when."""
 
 import pytest
+from parlance.contracts.analysis.insights import TrackerResult, TrackerRule
 from parlance.contracts.calls import Role
-from parlance.contracts.insights import TrackerResult, TrackerRule
 from parlance.inference.insights import trackers
 from parlance.inference.insights.call import Utterance
 

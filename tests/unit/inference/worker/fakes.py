@@ -7,16 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
-from parlance.contracts.bus.messages import (
-    CallDispatch,
-    ControlAction,
-    Envelope,
-    Progress,
-    build_call_event,
-)
+from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.bus.calls import CallDispatch, Progress, build_event
+from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.calls import ChannelPolicy, MediaInfo, ModelInfo, Priority, Speech, Stage
 from parlance.contracts.ids import CallId, CompanySlug
-from parlance.contracts.insights import Insights
 from parlance.contracts.tensors import AsrSegment, AsrWindow
 from parlance.inference.asr.transcriber import WindowRequest
 from parlance.inference.audio.packer import Piece, Window
@@ -132,8 +128,13 @@ class FakeBus:
         self.log.append(envelope.type)
         return len(self.events)
 
-    async def pull_calls(
-        self, priority: Priority, *, batch: int = 1, wait_seconds: float = 0.0
+    async def pull_jobs(
+        self,
+        expected: type[CallDispatch],
+        priority: Priority,
+        *,
+        batch: int = 1,
+        wait_seconds: float = 0.0,
     ) -> Sequence[FakeDelivery]:
         lane = self.lanes[priority]
         if not lane and wait_seconds:
@@ -219,7 +220,7 @@ class FakeTranscriber:
 def build_sign(number: int) -> Envelope:
     """That another worker lives, which works on the call."""
     sign = Progress(percent=0, stage=Stage.TRANSCRIBE, processed_seconds=0, total_seconds=0)
-    return build_call_event(
+    return build_event(
         sign, company=CompanySlug("acme"), call_id=CALL_ID, attempt=1, detail=f"worker.1.{number}"
     )
 

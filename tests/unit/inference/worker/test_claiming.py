@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from parlance.contracts.bus.messages import Failed, parse_data
+from parlance.contracts.bus.calls import Failed
+from parlance.contracts.bus.envelopes import parse_data
 from parlance.inference.worker.call import Tools
 from parlance.inference.worker.endings import Finished, Rejected, Settled
 from parlance.inference.worker.reporter import QUIET_SECONDS

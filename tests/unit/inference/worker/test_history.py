@@ -1,16 +1,16 @@
 from collections.abc import AsyncIterator
 
-from parlance.contracts.bus.messages import (
+from parlance.contracts.bus.calls import (
     Analyzed,
     Cancelled,
-    Envelope,
     EventData,
     Retrying,
     SegmentsReady,
     Started,
     Transcribed,
-    build_call_event,
+    build_event,
 )
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.calls import ModelInfo, Role
 from parlance.contracts.ids import CompanySlug
 from parlance.inference.worker import history
@@ -21,9 +21,7 @@ from tests.unit.inference.worker.fakes import FakeStored
 
 
 def _event(data: EventData, *, attempt: int = 1) -> Envelope:
-    return build_call_event(
-        data, company=CompanySlug("acme"), call_id=fakes.CALL_ID, attempt=attempt
-    )
+    return build_event(data, company=CompanySlug("acme"), call_id=fakes.CALL_ID, attempt=attempt)
 
 
 def _window(number: int, model_hash: str = fakes.MODEL.hash) -> SegmentsReady:

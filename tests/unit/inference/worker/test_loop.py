@@ -3,7 +3,7 @@ import functools
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from parlance.contracts.bus.messages import ControlAction
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.calls import Priority
 from parlance.contracts.ids import CallId, new_call_id
 from parlance.inference.worker.loop import WorkerLoop

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from parlance.contracts.bus.messages import Progress, SegmentsReady, Started, parse_data
+from parlance.contracts.bus.calls import Progress, SegmentsReady, Started
+from parlance.contracts.bus.envelopes import parse_data
 from parlance.contracts.calls import Role
 from parlance.inference.worker.lease import Lease
 from parlance.inference.worker.patience import Patience

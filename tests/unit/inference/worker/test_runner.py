@@ -3,16 +3,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from parlance.contracts.bus.messages import (
-    Analyzed,
-    ControlAction,
-    Envelope,
-    Failed,
-    Retrying,
-    Started,
-    Transcribed,
-    parse_data,
-)
+from parlance.contracts.bus.calls import Analyzed, Failed, Retrying, Started, Transcribed
+from parlance.contracts.bus.envelopes import Envelope, parse_data
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.calls import Transcript
 from parlance.inference.asr.errors import AsrFaulted, AsrUnavailable
 from parlance.inference.audio.packer import Piece

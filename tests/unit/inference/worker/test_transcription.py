@@ -3,7 +3,8 @@ import contextlib
 from collections.abc import Mapping
 
 import pytest
-from parlance.contracts.bus.messages import CallDispatch, SegmentsReady, parse_data
+from parlance.contracts.bus.calls import CallDispatch, SegmentsReady
+from parlance.contracts.bus.envelopes import parse_data
 from parlance.contracts.calls import ChannelPolicy, ModelInfo, Priority, Role
 from parlance.inference.asr.errors import AsrUnavailable
 from parlance.inference.worker.errors import ModelChanged

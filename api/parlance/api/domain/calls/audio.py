@@ -8,7 +8,7 @@ from urllib.parse import quote
 from litestar import Response
 from litestar.response import Stream
 from parlance.api.db import tables
-from parlance.api.errors import Refused
+from parlance.api.http.errors import Refused
 from parlance.contracts.problems import Problem
 from parlance.runtime.store import Store
 

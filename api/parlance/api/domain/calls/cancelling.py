@@ -4,14 +4,15 @@ import uuid
 
 import sqlalchemy as sa
 import structlog
-from parlance.api.auth import Principal
 from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.api.domain.calls import queries
-from parlance.api.errors import Refused
-from parlance.api.recorder import deletions, outbox
+from parlance.api.http.errors import Refused
+from parlance.api.identity.keys import Principal
+from parlance.api.outbox import deletions
+from parlance.api.outbox import rows as outbox
 from parlance.contracts import ids
-from parlance.contracts.bus import messages
+from parlance.contracts.bus import calls as call_events
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.ids import CompanySlug
 from parlance.contracts.problems import Problem
@@ -84,8 +85,8 @@ async def _withdraw(session: AsyncSession, company_id: uuid.UUID, call_id: uuid.
 
 
 async def _announce(bus: Bus, principal: Principal, call: tables.Call) -> None:
-    event = messages.build_call_event(
-        messages.Cancelled(),
+    event = call_events.build_event(
+        call_events.Cancelled(),
         company=CompanySlug(principal.company_slug),
         call_id=ids.parse_call_id(str(call.id)),
         attempt=call.attempt,

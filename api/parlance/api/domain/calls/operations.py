@@ -14,9 +14,9 @@ from litestar.openapi.spec import (
     RequestBody,
     Schema,
 )
-from parlance.api.domain import schemas
-from parlance.api.domain.calls.fields import CallFields
-from parlance.api.problem_details import MEDIA_TYPE
+from parlance.api.domain.calls.uploads.fields import CallFields
+from parlance.api.http import schemas
+from parlance.api.http.problems import MEDIA_TYPE
 from parlance.contracts.calls import ChannelPolicy, Priority
 
 ADD_CALLS_DESCRIPTION = """\

@@ -8,8 +8,8 @@ from datetime import datetime
 import msgspec
 import sqlalchemy as sa
 from parlance.api.db import tables
-from parlance.api.errors import Refused, refuse_field
-from parlance.api.recorder import deletions
+from parlance.api.http.errors import Refused, refuse_field
+from parlance.api.outbox import deletions
 from parlance.contracts import ids
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.ids import InvalidId

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from litestar.serialization import encode_json
-from parlance.api.auth import Principal
 from parlance.api.db import tables
 from parlance.api.domain.calls import queries, views
 from parlance.api.domain.calls.queries import FoundCall
-from parlance.api.domain.events.hub import Topic
-from parlance.api.errors import Refused
-from parlance.api.recorder import replies
+from parlance.api.domain.calls.results import replies
+from parlance.api.events.hub import Topic
+from parlance.api.http.errors import Refused
+from parlance.api.identity.keys import Principal
 from parlance.api.wiring import Parts
-from parlance.contracts.bus.messages import Envelope
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.ids import CompanySlug
 from parlance.contracts.problems import Problem

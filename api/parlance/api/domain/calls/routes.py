@@ -7,29 +7,28 @@ from typing import Annotated, Any
 from litestar import Controller, Request, Response, delete, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.params import FromQuery, PathParameter, QueryParameter
-from parlance.api import access
-from parlance.api.auth import Scope
-from parlance.api.dependencies import SCOPE_OPTION, BaseUrlIn, PartsIn, PrincipalIn
 from parlance.api.domain.calls import (
     audio,
     cancelling,
     exports,
-    fields,
     operations,
     queries,
     reading,
     schemas,
     views,
-    waiting,
 )
 from parlance.api.domain.calls.exports import Format
 from parlance.api.domain.calls.queries import CallFilter
 from parlance.api.domain.calls.reading import CallReader, ReadCall
-from parlance.api.domain.events import following
-from parlance.api.errors import Refused, refuse_field
-from parlance.api.recorder import deletions
+from parlance.api.domain.calls.uploads import fields
+from parlance.api.events import following, waiting
+from parlance.api.http.errors import Refused, refuse_field
+from parlance.api.identity import guard as access
+from parlance.api.identity.dependencies import SCOPE_OPTION, BaseUrlIn, PartsIn, PrincipalIn
+from parlance.api.identity.keys import Scope
+from parlance.api.outbox import deletions
+from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.calls import CallStatus
-from parlance.contracts.insights import Insights
 from parlance.contracts.problems import Problem
 
 _READ = {SCOPE_OPTION: Scope.CALLS_READ}

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.calls import CallStatus, ChannelPolicy, ModelInfo, Priority
-from parlance.contracts.insights import Insights
 
 
 class Notice(msgspec.Struct, frozen=True):

@@ -7,8 +7,8 @@ from msgspec import UNSET
 from parlance.api.db import tables
 from parlance.api.domain.calls import schemas
 from parlance.contracts import calls as contract
+from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.calls import ModelInfo
-from parlance.contracts.insights import Insights
 
 
 def build_call(

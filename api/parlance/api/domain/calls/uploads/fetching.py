@@ -1,0 +1,71 @@
+"""`audio_url`: the fetch of `runtime.fetch` joined with the intake, its errors in HTTP's terms."""
+
+import contextlib
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from parlance.api.domain.calls.uploads.intake import Intake, TakenAudio
+from parlance.api.http import multipart
+from parlance.api.http.errors import FieldError, Refused
+from parlance.contracts.problems import Problem
+from parlance.media.sniff import Container
+from parlance.runtime import fetch
+from parlance.runtime.fetch import Fetcher
+
+_NOT_A_FILE = ("text/", "application/xhtml", "application/json", "application/xml")
+
+
+async def take_url(
+    fetcher: Fetcher, intake: Intake, url: str, format_key: Callable[[Container], str], field: str
+) -> TakenAudio:
+    """Fetch an address into the store. Raises Refused, blaming `field`."""
+    try:
+        async with fetcher.open_url(url) as fetched:
+            return await _take(intake, fetched, format_key, field)
+    except fetch.FetchError as exc:
+        raise _refuse(exc, field) from exc
+
+
+async def _take(
+    intake: Intake, fetched: fetch.Fetched, format_key: Callable[[Container], str], field: str
+) -> TakenAudio:
+    try:
+        async with contextlib.aclosing(fetched.chunks()) as chunks:
+            return await intake.take(chunks, format_key, field)
+    except Refused as exc:
+        # A page that asks to sign in is the usual case, and deserves its own words.
+        is_page = fetched.media_type.startswith(_NOT_A_FILE)
+        if exc.problem is Problem.UNSUPPORTED_MEDIA and is_page:
+            detail = f"The address answered with {fetched.media_type} instead of audio."
+            raise _build(Problem.NOT_AUDIO, detail, field) from exc
+        raise
+
+
+def strip_url(url: str) -> str:
+    """The address without what may be secret in it: query and fragment."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"[: fetch.MAX_URL_CHARACTERS]
+
+
+def format_file_name(url: str) -> str | None:
+    """The last component of the path, as a label."""
+    return multipart.clean_file_name(urlsplit(url).path) or None
+
+
+def _refuse(exc: fetch.FetchError, field: str) -> Refused:
+    match exc:
+        case fetch.UpstreamTooLarge():
+            return multipart.refuse_body(exc.max_bytes)
+        case fetch.UpstreamRefused():
+            return Refused(
+                exc.problem,
+                f"The address answered with status {exc.status}.",
+                errors=[FieldError(f"/{field}", exc.problem.code, exc.problem.title)],
+                members={"upstream_status": exc.status},
+            )
+        case _:
+            return _build(exc.problem, exc.problem.title + ".", field)
+
+
+def _build(problem: Problem, detail: str, field: str) -> Refused:
+    return Refused(problem, detail, errors=[FieldError(f"/{field}", problem.code, detail)])

@@ -1,0 +1,152 @@
+"""The fields of a new call: what a client may say, checked all at once.
+
+The same for the form of `add-calls` and the JSON of `addcallurl`; an empty text counts as absent,
+as forms send it.
+"""
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from parlance.api.http import json_text
+from parlance.api.http.errors import FieldError, Refused
+from parlance.contracts.calls import ChannelPolicy, Priority
+from parlance.contracts.problems import Problem, WarningCode
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+)
+
+MAX_METADATA_BYTES = 16 * 1024
+MAX_NAME_CHARACTERS = 256
+MAX_ID_CHARACTERS = 128
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_NAME_CHARACTERS)]
+Id = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_ID_CHARACTERS)]
+Language = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, max_length=35, pattern="^(auto|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*)$"
+    ),
+]
+
+
+class Direction(StrEnum):
+    """Who called whom."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    INTERNAL = "internal"
+    UNKNOWN = "unknown"
+
+
+def _parse_metadata(value: object) -> object:
+    """A form carries it as JSON text."""
+    is_text = isinstance(value, str)
+    text = str(value) if is_text else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if len(text.encode()) > MAX_METADATA_BYTES:
+        raise ValueError(f"may have at most {MAX_METADATA_BYTES} bytes")
+    return json_text.parse_json(text) if is_text else value
+
+
+def check_time(value: datetime) -> datetime:
+    """The first and last days of the calendar leave it in another time zone. Raises ValueError."""
+    try:
+        value.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("is out of range") from exc
+    return value
+
+
+def _refuse_redaction(is_wanted: bool) -> bool:
+    """Better no call than a transcript that holds what was to be left out. Raises ValueError."""
+    if is_wanted:
+        raise ValueError("is not available yet: nothing would be left out of the transcript")
+    return is_wanted
+
+
+class CallFields(BaseModel):
+    """Everything beside the audio itself."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    customer_name: Name | None = None
+    """Display name of the customer."""
+    user_id: uuid.UUID | None = None
+    """The agent. Decides when `extension_id` is given too."""
+    extension_id: Id | None = None
+    """The agent's id at the telephone system."""
+    order_id: Id | None = None
+    """External reference, kept as `worker_id`."""
+    language: Language = "auto"
+    """BCP-47 tag, or `auto`."""
+    channels: ChannelPolicy = ChannelPolicy.AUTO
+    """How channels map to speakers."""
+    priority: Priority = Priority.STANDARD
+    """Which queue the call waits in."""
+    external_id: Id | None = None
+    """The client's own id of the call."""
+    recorded_at: Annotated[AwareDatetime, AfterValidator(check_time)] | None = None
+    """When the call took place, with a time zone."""
+    direction: Direction | None = None
+    metadata: Annotated[dict[str, JsonValue], BeforeValidator(_parse_metadata)] = Field(
+        default_factory=dict
+    )
+    """Anything else, given back as it is; a JSON object of at most 16 KiB."""
+    redact_pii: Annotated[bool, AfterValidator(_refuse_redaction)] = False
+    """Leave personal data out of the transcript. Not available yet: `true` is refused."""
+    allow_duplicate: bool = False
+    """Accept audio that the company has uploaded before."""
+
+
+NAMES = frozenset(CallFields.model_fields)
+
+SourceName = Literal["call", "audio_url", "upload_id"]
+
+
+def parse_fields(values: Mapping[str, Any]) -> CallFields:
+    """Raises Refused with an error for every wrong field."""
+    given = {name: value for name, value in values.items() if not _is_blank(value)}
+    try:
+        return CallFields.model_validate(given)
+    except ValidationError as exc:
+        errors = [
+            FieldError(
+                "/" + "/".join(map(str, item["loc"])),
+                item["type"],
+                item["msg"].removeprefix("Value error, "),
+            )
+            for item in exc.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise Refused(Problem.VALIDATION_FAILED, errors=errors) from exc
+
+
+def check_unknown(names: Sequence[str], *, strict: bool) -> list[dict[str, JsonValue]]:
+    """Warnings for fields that mean nothing here. Raises Refused when `strict`."""
+    if names and strict:
+        errors = [
+            FieldError(f"/{name[:64]}", Problem.UNKNOWN_FIELD.code, "is unknown") for name in names
+        ]
+        raise Refused(Problem.UNKNOWN_FIELD, errors=errors)
+    return [
+        build_warning(WarningCode.UNKNOWN_FIELD, f"The field {name[:64]!r} is unknown.")
+        for name in names
+    ]
+
+
+def build_warning(code: WarningCode, detail: str) -> dict[str, JsonValue]:
+    return {"code": code.value, "detail": detail}
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())

@@ -1,0 +1,1 @@
+"""Events of the bus, spread to the clients that follow them."""

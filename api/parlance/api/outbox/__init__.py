@@ -1,0 +1,1 @@
+"""What has to happen outside of Postgres once a transaction is committed."""
