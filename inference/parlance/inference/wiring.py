@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
+from parlance.inference.analysis import pipeline
 from parlance.inference.asr import canary, client
 from parlance.inference.asr.canary import ModelHealth
 from parlance.inference.audio import vad
 from parlance.inference.audio.front_end import FrontEndOptions
-from parlance.inference.insights import pipeline
 from parlance.inference.settings import AsrSettings, WorkerSettings
 from parlance.inference.worker.call import Tools
 from parlance.inference.worker.fetching import UriFetcher

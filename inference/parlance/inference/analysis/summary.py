@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from parlance.contracts.analysis.insights import Summary, SummarySentence
-from parlance.inference.insights import text
-from parlance.inference.insights.sentences import Sentence
+from parlance.inference.analysis import text
+from parlance.inference.analysis.sentences import Sentence
 
 Vector = Mapping[str, float]
 """Weight by word, of length 1."""

@@ -3,11 +3,11 @@
 import pytest
 from parlance.contracts.analysis.insights import TrackerResult, TrackerRule
 from parlance.contracts.calls import Role
-from parlance.inference.insights import trackers
-from parlance.inference.insights.call import Utterance
+from parlance.inference.analysis import trackers
+from parlance.inference.analysis.call import Utterance
 
-from tests.unit.inference.insights import calls
-from tests.unit.inference.insights.calls import utterance
+from tests.unit.inference.analysis import calls
+from tests.unit.inference.analysis.calls import utterance
 
 AGENT, CUSTOMER = Role.AGENT, Role.CUSTOMER
 

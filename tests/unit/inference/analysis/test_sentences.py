@@ -1,10 +1,10 @@
 """Sentences across segments."""
 
-from parlance.inference.insights import sentences
-from parlance.inference.insights.call import Utterance
+from parlance.inference.analysis import sentences
+from parlance.inference.analysis.call import Utterance
 
-from tests.unit.inference.insights import calls
-from tests.unit.inference.insights.calls import utterance
+from tests.unit.inference.analysis import calls
+from tests.unit.inference.analysis.calls import utterance
 
 
 def found(*utterances: Utterance) -> list[tuple[str, str, float, float]]:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from parlance.contracts.analysis.insights import CallMetrics, Interruption, Span, SpeakerMetrics
-from parlance.inference.insights import spans, text, turns
-from parlance.inference.insights.call import Call, Track
-from parlance.inference.insights.sentences import Sentence
+from parlance.inference.analysis import spans, text, turns
+from parlance.inference.analysis.call import Call, Track
+from parlance.inference.analysis.sentences import Sentence
 
 MIN_TALK_MS = 5000
 """Below this much talk (or call) a rate per minute would be noise."""

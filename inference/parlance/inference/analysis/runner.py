@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from parlance.contracts.analysis.insights import AnalyzerError, AnalyzerRun
-from parlance.inference.insights import analyzers
-from parlance.inference.insights.analyzers import Analyzer, Findings, Shared
-from parlance.inference.insights.call import Call
+from parlance.inference.analysis import analyzers
+from parlance.inference.analysis.analyzers import Analyzer, Findings, Shared
+from parlance.inference.analysis.call import Call
 
 MESSAGES = {
     AnalyzerError.UNSUPPORTED_LANGUAGE: "It does not know the language of this call.",

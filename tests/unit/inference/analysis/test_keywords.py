@@ -1,9 +1,9 @@
 """Keywords against C-values worked out by hand."""
 
-from parlance.inference.insights import keywords, stopwords
-from parlance.inference.insights.keywords import KeywordOptions
+from parlance.inference.analysis import keywords, stopwords
+from parlance.inference.analysis.keywords import KeywordOptions
 
-from tests.unit.inference.insights.calls import sentence
+from tests.unit.inference.analysis.calls import sentence
 
 STOP = frozenset({"my", "an", "and", "the", "is", "a"})
 

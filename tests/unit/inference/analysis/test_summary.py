@@ -6,11 +6,11 @@ from collections import Counter
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from parlance.inference.insights import summary
-from parlance.inference.insights.sentences import Sentence
-from parlance.inference.insights.summary import SummaryOptions
+from parlance.inference.analysis import summary
+from parlance.inference.analysis.sentences import Sentence
+from parlance.inference.analysis.summary import SummaryOptions
 
-from tests.unit.inference.insights.calls import sentence
+from tests.unit.inference.analysis.calls import sentence
 
 
 def taken(*said: Sentence, options: SummaryOptions = summary.DEFAULT) -> list[str]:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from parlance.contracts.analysis.insights import Span, TrackerHit, TrackerResult, TrackerRule
 from parlance.contracts.calls import Role
-from parlance.inference.insights import text
-from parlance.inference.insights.call import Call, Utterance
-from parlance.inference.insights.sentences import Passage, group_by_speaker
+from parlance.inference.analysis import text
+from parlance.inference.analysis.call import Call, Utterance
+from parlance.inference.analysis.sentences import Passage, group_by_speaker
 
 MAX_HITS = 200
 """Evidence kept per tracker; all hits are counted."""

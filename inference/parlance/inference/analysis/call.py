@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from parlance.contracts.calls import Role, Segment, Speech, Transcript
-from parlance.inference.insights import spans, text
+from parlance.inference.analysis import spans, text
 from parlance.inference.speakers import channels
 
 

@@ -21,10 +21,10 @@ from parlance.contracts.analysis.insights import (
     TrackerRule,
 )
 from parlance.contracts.calls import Segment, Sentiment, Transcript
-from parlance.inference.insights import call, child, frames, host, runner
-from parlance.inference.insights.analyzers import Analyzer
-from parlance.inference.insights.frames import BeganNote, EndedNote, Kind, Order
-from parlance.inference.insights.host import Child, ChildLost
+from parlance.inference.analysis import call, child, frames, host, runner
+from parlance.inference.analysis.analyzers import Analyzer
+from parlance.inference.analysis.frames import BeganNote, EndedNote, Kind, Order
+from parlance.inference.analysis.host import Child, ChildLost
 from prometheus_client import Counter, Histogram
 
 DEADLINE_SECONDS = 120.0

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from parlance.contracts.calls import MediaInfo, ModelInfo, Role, Segment, Speech, Transcript
-from parlance.inference.insights import call
-from parlance.inference.insights.call import Call, Utterance
-from parlance.inference.insights.sentences import Sentence
+from parlance.inference.analysis import call
+from parlance.inference.analysis.call import Call, Utterance
+from parlance.inference.analysis.sentences import Sentence
 
 Times = Sequence[tuple[float, float]]
 

@@ -5,7 +5,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parlance.inference.insights import text
+from parlance.inference.analysis import text
 
 
 def sentences_of(content: str) -> list[str]:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from parlance.contracts.analysis.insights import CallSentiment, SpeakerSentiment
 from parlance.contracts.calls import Segment, Sentiment
-from parlance.inference.insights import text
-from parlance.inference.insights.call import Call
+from parlance.inference.analysis import text
+from parlance.inference.analysis.call import Call
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 LANGUAGES = ("en",)

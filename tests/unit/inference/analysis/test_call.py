@@ -2,10 +2,10 @@
 
 import pytest
 from parlance.contracts.calls import Role, Word
-from parlance.inference.insights import call
+from parlance.inference.analysis import call
 
-from tests.unit.inference.insights import calls
-from tests.unit.inference.insights.calls import utterance
+from tests.unit.inference.analysis import calls
+from tests.unit.inference.analysis.calls import utterance
 
 
 def test_a_lone_speaker_owns_the_voice_of_the_channel() -> None:

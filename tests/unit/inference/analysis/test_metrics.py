@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from parlance.contracts.analysis.insights import CallMetrics, SpeakerMetrics
-from parlance.inference.insights import metrics, sentences, turns
-from parlance.inference.insights.call import Utterance
+from parlance.inference.analysis import metrics, sentences, turns
+from parlance.inference.analysis.call import Utterance
 
-from tests.unit.inference.insights import calls
-from tests.unit.inference.insights.calls import Times, utterance
+from tests.unit.inference.analysis import calls
+from tests.unit.inference.analysis.calls import Times, utterance
 
 # The worked example of docs/reference/insights.md: 60 s.
 A = [(1, 5), (5.5, 9), (20, 30), (45, 52)]

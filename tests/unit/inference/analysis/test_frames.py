@@ -3,11 +3,11 @@
 import pytest
 from parlance.contracts.analysis.insights import CallSentiment, TrackerResult
 from parlance.contracts.calls import Role, Sentiment
-from parlance.inference.insights import frames
-from parlance.inference.insights.analyzers import Findings, SentimentFindings, TrackerFindings
-from parlance.inference.insights.frames import Kind
+from parlance.inference.analysis import frames
+from parlance.inference.analysis.analyzers import Findings, SentimentFindings, TrackerFindings
+from parlance.inference.analysis.frames import Kind
 
-from tests.unit.inference.insights.calls import utterance
+from tests.unit.inference.analysis.calls import utterance
 
 ORDER = frames.Order(
     call_id="c",

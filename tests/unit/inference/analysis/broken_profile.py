@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from parlance.contracts.analysis.insights import TrackerRule
-from parlance.inference.insights import analyzers
-from parlance.inference.insights.analyzers import Analyzer, Findings, Shared
-from parlance.inference.insights.call import Call
+from parlance.inference.analysis import analyzers
+from parlance.inference.analysis.analyzers import Analyzer, Findings, Shared
+from parlance.inference.analysis.call import Call
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from parlance.contracts.analysis.insights import (
 )
 from parlance.contracts.calls import Sentiment
 from parlance.contracts.values import Value
-from parlance.inference.insights import (
+from parlance.inference.analysis import (
     keywords,
     metrics,
     sentences,
@@ -30,8 +30,8 @@ from parlance.inference.insights import (
     summary,
     trackers,
 )
-from parlance.inference.insights.call import Call
-from parlance.inference.insights.sentences import Sentence
+from parlance.inference.analysis.call import Call
+from parlance.inference.analysis.sentences import Sentence
 
 
 @dataclass(slots=True)

@@ -7,10 +7,10 @@ VADER: a sentence whose only word of the lexicon has valence v has compound v / 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parlance.inference.insights import sentiment
+from parlance.inference.analysis import sentiment
 
-from tests.unit.inference.insights import calls
-from tests.unit.inference.insights.calls import utterance
+from tests.unit.inference.analysis import calls
+from tests.unit.inference.analysis.calls import utterance
 
 GOOD, BAD = 0.4404, -0.5423
 

@@ -5,13 +5,13 @@ from typing import ClassVar
 
 import pytest
 from parlance.contracts.analysis.insights import AnalyzerError
-from parlance.inference.insights import analyzers, runner
-from parlance.inference.insights.analyzers import Findings, Shared
-from parlance.inference.insights.call import Call
-from parlance.inference.insights.runner import Began, Ended, Past
+from parlance.inference.analysis import analyzers, runner
+from parlance.inference.analysis.analyzers import Findings, Shared
+from parlance.inference.analysis.call import Call
+from parlance.inference.analysis.runner import Began, Ended, Past
 
-from tests.unit.inference.insights import calls
-from tests.unit.inference.insights.calls import utterance
+from tests.unit.inference.analysis import calls
+from tests.unit.inference.analysis.calls import utterance
 
 LEXICAL = analyzers.build_lexical(())
 

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from parlance.contracts.analysis.insights import Keyword, Span
-from parlance.inference.insights import text
-from parlance.inference.insights.sentences import Sentence
+from parlance.inference.analysis import text
+from parlance.inference.analysis.sentences import Sentence
 
 Phrase = tuple[str, ...]
 

@@ -10,8 +10,8 @@ import bisect
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from parlance.inference.insights import spans
-from parlance.inference.insights.call import Track
+from parlance.inference.analysis import spans
+from parlance.inference.analysis.call import Track
 
 STRETCH_PAUSE_MS = 1000
 """A speaker who is silent for this long has stopped."""

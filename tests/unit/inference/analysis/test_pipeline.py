@@ -10,12 +10,12 @@ import psutil
 import pytest
 from parlance.contracts.analysis.insights import AnalyzerError, Insights, TrackerRule
 from parlance.contracts.calls import Sentiment, Transcript
-from parlance.inference.insights import pipeline
-from parlance.inference.insights.analyzers import Findings
+from parlance.inference.analysis import pipeline
+from parlance.inference.analysis.analyzers import Findings
 
-from tests.unit.inference.insights import calls
+from tests.unit.inference.analysis import calls
 
-PROFILES = "tests.unit.inference.insights.broken_profile"
+PROFILES = "tests.unit.inference.analysis.broken_profile"
 NAMES = ("sentences", "metrics", "sentiment", "keywords", "summary", "trackers")
 
 
@@ -183,7 +183,7 @@ async def test_a_process_lost_between_two_calls_is_replaced() -> None:
     async with pipeline.open_analyst() as analyst:
         await analyst.analyze(short_call())
         for child in psutil.Process().children():
-            if "parlance.inference.insights.child" in child.cmdline():
+            if "parlance.inference.analysis.child" in child.cmdline():
                 child.kill()
 
         insights = await analyst.analyze(short_call())

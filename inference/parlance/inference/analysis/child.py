@@ -1,6 +1,6 @@
 """The analysis process: reads calls from standard input, writes findings to standard output.
 
-`python -m parlance.inference.insights.child <profile> <memory MiB>`, started by `host`. Pure
+`python -m parlance.inference.analysis.child <profile> <memory MiB>`, started by `host`. Pure
 Python that is busy for seconds would stop a worker's heartbeats, and text of strangers may find an
 input that hangs a parser or eats memory; here it can be timed, bounded and killed.
 """
@@ -14,15 +14,15 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from parlance.contracts.analysis.insights import TrackerRule
-from parlance.inference.insights import call, frames, runner
-from parlance.inference.insights.analyzers import Analyzer
-from parlance.inference.insights.call import Utterance
-from parlance.inference.insights.frames import Frame, Kind, Order
-from parlance.inference.insights.runner import Began, Past
+from parlance.inference.analysis import call, frames, runner
+from parlance.inference.analysis.analyzers import Analyzer
+from parlance.inference.analysis.call import Utterance
+from parlance.inference.analysis.frames import Frame, Kind, Order
+from parlance.inference.analysis.runner import Began, Past
 
 Profile = Callable[[Sequence[TrackerRule]], tuple[Analyzer, ...]]
 
-DEFAULT_PROFILE = "parlance.inference.insights.analyzers:build_lexical"
+DEFAULT_PROFILE = "parlance.inference.analysis.analyzers:build_lexical"
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from parlance.contracts.analysis.insights import Span
-from parlance.inference.insights import text
-from parlance.inference.insights.call import Call, Utterance
+from parlance.inference.analysis import text
+from parlance.inference.analysis.call import Call, Utterance
 
 _MAX_PAUSE_SECONDS = 1.5
 """A longer pause ends the sentence, whatever the punctuation says."""

@@ -9,8 +9,8 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 
-from parlance.inference.insights import frames
-from parlance.inference.insights.frames import Frame
+from parlance.inference.analysis import frames
+from parlance.inference.analysis.frames import Frame
 
 
 class ChildLost(Exception):
@@ -66,7 +66,7 @@ async def start_child(profile: str, memory_mib: int) -> Child:
             sys.executable,
             "-P",
             "-m",
-            "parlance.inference.insights.child",
+            "parlance.inference.analysis.child",
             profile,
             str(memory_mib),
             stdin=PIPE,

@@ -21,8 +21,8 @@ from typing import NamedTuple
 from parlance.contracts.analysis.insights import AnalyzerRun, Insights, TrackerRule
 from parlance.contracts.calls import Role, Speech
 from parlance.contracts.values import Value
-from parlance.inference.insights.analyzers import Findings
-from parlance.inference.insights.call import Utterance
+from parlance.inference.analysis.analyzers import Findings
+from parlance.inference.analysis.call import Utterance
 
 HEADER = struct.Struct(">cI")
 MAX_FRAME_BYTES = 64 * 2**20

@@ -4,7 +4,7 @@ import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
-from parlance.inference.insights import spans
+from parlance.inference.analysis import spans
 
 MESSY = st.lists(st.tuples(st.integers(-50, 300), st.integers(-50, 300)), max_size=20)
 
