@@ -1,0 +1,210 @@
+import asyncio
+import contextlib
+from collections.abc import Mapping
+
+import pytest
+from parlance.contracts.bus.calls import CallDispatch, SegmentsReady
+from parlance.contracts.bus.envelopes import parse_data
+from parlance.contracts.calls import ChannelPolicy, ModelInfo, Priority, Role
+from parlance.inference.asr.errors import AsrUnavailable
+from parlance.inference.calls.errors import ModelChanged
+from parlance.inference.calls.progress import CallProgress
+from parlance.inference.calls.transcription import CallSlots, Gate, Transcription
+from parlance.media.errors import UndecodableAudio
+
+from tests.unit.inference import fakes
+from tests.unit.inference.fakes import FakeBus, FakeStream, FakeTranscriber
+
+
+def _build(
+    bus: FakeBus,
+    transcriber: FakeTranscriber,
+    *,
+    dispatch: CallDispatch | None = None,
+    per_call: int = 4,
+    per_worker: int = 8,
+    done: Mapping[int, SegmentsReady] | None = None,
+    patience_seconds: float = 0.0,
+) -> Transcription:
+    dispatch = dispatch or fakes.build_dispatch()
+    patience = fakes.build_patience(patience_seconds)
+    return Transcription(
+        transcriber=transcriber,
+        patience=patience,
+        gate=Gate(per_call=per_call, per_worker=per_worker),
+        reporter=fakes.build_reporter(bus, dispatch, patience=patience),
+        progress=CallProgress(),
+        dispatch=dispatch,
+        model=fakes.MODEL,
+        done=done or {},
+    )
+
+
+def _published(bus: FakeBus) -> list[SegmentsReady]:
+    return [parse_data(event, SegmentsReady) for event in bus.events]
+
+
+async def test_windows_are_published_in_order_however_they_finish() -> None:
+    bus, transcriber = FakeBus(), FakeTranscriber()
+    transcriber.delays_seconds = {0: 0.05, 1: 0.0, 2: 0.03}
+
+    await _build(bus, transcriber).run(FakeStream([fakes.build_window(n) for n in range(5)]))
+
+    assert [ready.window for ready in _published(bus)] == [0, 1, 2, 3, 4]
+
+
+async def test_a_window_is_published_while_the_next_ones_are_still_being_made() -> None:
+    bus, transcriber = FakeBus(), FakeTranscriber()
+    more = asyncio.Event()
+
+    class _Slow(FakeStream):
+        async def windows(self):  # type: ignore[no-untyped-def]
+            yield fakes.build_window(0)
+            await more.wait()
+            yield fakes.build_window(1)
+
+    run = asyncio.create_task(_build(bus, transcriber).run(_Slow([])))
+    async with asyncio.timeout(5):
+        while not bus.events:
+            await asyncio.sleep(0.001)
+    more.set()
+    await run
+
+    assert len(bus.events) == 2
+
+
+async def test_no_more_windows_are_cut_than_may_be_on_their_way() -> None:
+    bus, transcriber = FakeBus(), FakeTranscriber()
+    transcriber.open.clear()
+    stream = FakeStream([fakes.build_window(n) for n in range(50)])
+
+    run = asyncio.create_task(_build(bus, transcriber, per_call=4).run(stream))
+    await asyncio.sleep(0.05)
+    held_at_first = stream.made
+    transcriber.open.set()
+    tally = await run
+
+    assert held_at_first == 1 + 1  # one is made and waits for room
+    assert transcriber.most_running <= 4
+    assert tally.windows == 50
+
+
+async def test_a_call_begins_with_few_windows_and_then_fills_its_share() -> None:
+    slots = CallSlots(per_call=5)
+    taken = 0
+    for _ in range(6):
+        taken += await _take_all(slots)
+        for _ in range(taken):
+            slots.give_back()
+        taken = 0
+
+    assert await _take_all(slots) == 5
+
+
+async def _take_all(slots: CallSlots) -> int:
+    count = 0
+    with contextlib.suppress(TimeoutError):
+        while True:
+            async with asyncio.timeout(0.01):
+                await slots.take()
+            count += 1
+    return count
+
+
+async def test_the_worker_as_a_whole_is_bounded_too() -> None:
+    bus, transcriber = FakeBus(), FakeTranscriber()
+    transcriber.delays_seconds = dict.fromkeys(range(40), 0.002)
+    stream = FakeStream([fakes.build_window(n) for n in range(40)])
+
+    await _build(bus, transcriber, per_call=16, per_worker=3).run(stream)
+
+    assert transcriber.most_running <= 3 + 1  # the first window of a call passes by
+
+
+async def test_windows_of_an_earlier_run_are_neither_sent_nor_published_again() -> None:
+    bus, transcriber = FakeBus(), FakeTranscriber()
+    await _build(bus, transcriber).run(FakeStream([fakes.build_window(n) for n in range(2)]))
+    done = {ready.window: ready for ready in _published(bus)}
+    again, fresh = FakeBus(), FakeTranscriber()
+
+    tally = await _build(again, fresh, done=done).run(
+        FakeStream([fakes.build_window(n) for n in range(4)])
+    )
+
+    assert [request.pcm[0] for request in fresh.requests] == [2, 3]
+    assert [ready.window for ready in _published(again)] == [2, 3]
+    assert [segment.id for segment in tally.segments] == ["0-0", "1-0", "2-0", "3-0"]
+    assert tally.reused_windows == 2
+
+
+async def test_a_window_of_the_same_model_is_published_once() -> None:
+    bus, transcriber = FakeBus(), FakeTranscriber()
+    await _build(bus, transcriber).run(FakeStream([fakes.build_window(0)]))
+    await _build(bus, transcriber).run(FakeStream([fakes.build_window(0)]))
+
+    assert bus.types == ["segment"]
+
+
+async def test_the_first_window_goes_ahead_of_other_calls() -> None:
+    bus, transcriber = FakeBus(), FakeTranscriber()
+    dispatch = fakes.build_dispatch(priority=Priority.BULK)
+
+    await _build(bus, transcriber, dispatch=dispatch).run(
+        FakeStream([fakes.build_window(n) for n in range(3)])
+    )
+
+    priorities = [request.priority for request in transcriber.requests]
+    assert priorities == [Priority.INTERACTIVE, Priority.BULK, Priority.BULK]
+
+
+async def test_a_full_model_server_is_waited_for() -> None:
+    bus, transcriber = FakeBus(), FakeTranscriber()
+    transcriber.failures = [AsrUnavailable("Exceeds maximum queue size")] * 2
+
+    tally = await _build(bus, transcriber, patience_seconds=5).run(
+        FakeStream([fakes.build_window(0)])
+    )
+
+    assert tally.windows == 1
+
+
+async def test_a_model_that_changes_in_mid_call_ends_the_run() -> None:
+    bus, transcriber = FakeBus(), FakeTranscriber(ModelInfo(name="base", hash="other"))
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await _build(bus, transcriber).run(FakeStream([fakes.build_window(0)]))
+
+    assert raised.value.subgroup(ModelChanged) is not None
+    assert bus.events == []
+
+
+async def test_a_file_that_stops_being_audio_ends_the_run() -> None:
+    bus, transcriber = FakeBus(), FakeTranscriber()
+    stream = FakeStream([fakes.build_window(0)], failure=UndecodableAudio("half of it is corrupt"))
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await _build(bus, transcriber).run(stream)
+
+    assert raised.value.subgroup(UndecodableAudio) is not None
+
+
+async def test_channels_become_speakers_with_the_roles_of_the_job() -> None:
+    bus, transcriber = FakeBus(), FakeTranscriber()
+    dispatch = fakes.build_dispatch(channels=ChannelPolicy.AGENT_RIGHT)
+    windows = [fakes.build_window(0, channel=0), fakes.build_window(1, channel=1)]
+
+    await _build(bus, transcriber, dispatch=dispatch).run(FakeStream(windows, channels=2))
+
+    assert [(ready.speaker, ready.role) for ready in _published(bus)] == [
+        ("speaker_0", Role.CUSTOMER),
+        ("speaker_1", Role.AGENT),
+    ]
+
+
+async def test_progress_never_goes_back() -> None:
+    bus, transcriber = FakeBus(), FakeTranscriber()
+    windows = [fakes.build_window(n) for n in (0, 3, 2)]
+
+    await _build(bus, transcriber).run(FakeStream(windows))
+
+    assert [ready.processed_seconds for ready in _published(bus)] == [1.0, 31.0, 31.0]
