@@ -10,6 +10,10 @@ REDELIVERIES = Counter(
 ADOPTIONS = Counter(
     "parlance_worker_adoptions_total", "Messages that came for work that runs here already."
 )
+SKIPPED_EVENTS = Counter(
+    "parlance_worker_skipped_events_total",
+    "Events of earlier runs that do not fit the contract of this version.",
+)
 RETRIES = Counter(
     "parlance_worker_retries_total", "Tries that failed for now, by what was away.", ["what"]
 )

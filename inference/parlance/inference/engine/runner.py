@@ -14,7 +14,6 @@ import structlog
 from parlance.contracts.bus.jobs import ControlAction, Dispatch
 from parlance.contracts.crs.meta import Reason
 from parlance.inference.engine import endings, metrics
-from parlance.inference.engine import history as histories
 from parlance.inference.engine.endings import (
     Crashed,
     Ending,
@@ -24,6 +23,7 @@ from parlance.inference.engine.endings import (
     Settled,
     Stopped,
 )
+from parlance.inference.engine.history import History
 from parlance.inference.engine.kinds import Run, Task, WorkKind
 from parlance.inference.engine.lease import Lease
 from parlance.inference.engine.patience import Patience
@@ -69,6 +69,8 @@ class Runner(Generic[D]):
         self._signs = Signs(self._reporter, clock)
         self._run = Run(self._lease, self._reporter, patience, taken_at=time.monotonic())
         self._sleep = sleep
+        self._history = History(delivery.value)
+        self._is_claimed = False
         self._work: asyncio.Task[Ending] | None = None
         self._stop_ending: Ending | None = None
         self._announcements: set[asyncio.Task[None]] = set()
@@ -154,7 +156,15 @@ class Runner(Generic[D]):
             if isinstance(ending, Crashed):
                 metrics.FAULTS.labels("run").inc()
                 _log.exception("run crashed")
+                return self._count_crash(ending)
             return ending
+
+    def _count_crash(self, crashed: Crashed) -> Ending:
+        """A crash in the work itself is counted as a lost run by the next run that claims it. One
+        before that may come again and again, so it is counted here, by what was read so far."""
+        lost_runs = self._history.count_lost_runs(self._lease.earlier_deliveries)
+        is_too_often = not self._is_claimed and lost_runs > self.dispatch.backoff_limit
+        return endings.give_up(lost_runs) if is_too_often else crashed
 
     async def _do(self) -> Ending:
         note = await self._bus.get_control(self.dispatch.subject_id)
@@ -163,6 +173,7 @@ class Runner(Generic[D]):
         claimed = await self._claim()
         if isinstance(claimed, Ending):
             return claimed
+        self._is_claimed = True
         async with self._signs.kept_up(claimed.build_sign):
             await claimed.run()
         return Finished()
@@ -178,9 +189,8 @@ class Runner(Generic[D]):
         while True:
             dispatch, earlier = self._lease.dispatch, self._lease.earlier_deliveries
             task = self._kind.build_task(self._run)
-            history = await histories.read_history(
-                self._bus, dispatch, self._kind.events, task.recall
-            )
+            history = self._history = History(dispatch)
+            await history.read(self._bus, self._kind.events, task.recall)
             if history.is_settled():
                 return Settled(f"attempt {history.finished_attempt} has ended")
             lost_runs = history.count_lost_runs(earlier)

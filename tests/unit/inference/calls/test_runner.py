@@ -116,6 +116,22 @@ async def test_a_run_that_follows_a_lost_one_goes_on_behind_its_windows(
     assert parse_data(bus.find("call.transcribed"), Transcribed).segments == 3
 
 
+async def test_an_earlier_event_that_nobody_can_read_costs_its_window_only(
+    bus: FakeBus, tools: Tools, transcriber: FakeTranscriber
+) -> None:
+    """Written before a rolling upgrade that added a field to the contract."""
+    await fakes.build_runner(bus, tools, fakes.build_delivery(bus)).run()
+    windows = [event for event in bus.events if event.type == "call.segment"]
+    del windows[1].data["model_hash"]
+    bus.events[:] = windows
+    transcriber.requests.clear()
+
+    ending = await fakes.build_runner(bus, tools, fakes.build_delivery(bus, attempts=2)).run()
+
+    assert isinstance(ending, Finished)
+    assert [request.pcm[0] for request in transcriber.requests] == [1]
+
+
 async def test_a_cancelled_call_is_not_started(
     bus: FakeBus, tools: Tools, transcriber: FakeTranscriber
 ) -> None:

@@ -1,12 +1,14 @@
 """Whether a call is a run's to do: lost runs, and the doubt about them."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from parlance.contracts.bus.calls import CallDispatch, Failed
 from parlance.contracts.bus.envelopes import parse_data
 from parlance.inference.calls.task import Tools
-from parlance.inference.engine.endings import Finished, Rejected, Settled
+from parlance.inference.engine.endings import Crashed, Finished, Rejected, Settled
+from parlance.inference.engine.ports import StoredEvent
 from parlance.inference.engine.runner import Runner
 from parlance.inference.engine.signs import QUIET_SECONDS
 
@@ -165,3 +167,40 @@ async def test_being_handed_back_often_is_no_reason_to_fail(bus: FakeBus, tools:
     ending = await _runner(bus, tools, fakes.build_delivery(bus, attempts=5)).run()
 
     assert isinstance(ending, Finished)
+
+
+async def test_a_crash_before_the_lost_runs_are_counted_counts_as_one(
+    bus: FakeBus, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(_: str) -> AsyncIterator[StoredEvent]:
+        raise RuntimeError("a defect in reading")
+
+    monkeypatch.setattr(bus, "read_events", crash)
+    earlier, last = (fakes.build_delivery(bus, attempts=attempts) for attempts in (4, 5))
+
+    endings = [await _runner(bus, tools, delivery).run() for delivery in (earlier, last)]
+
+    assert [type(ending) for ending in endings] == [Crashed, Rejected]
+    assert parse_data(bus.find("call.failed"), Failed).reason == "BackoffLimitExceeded"
+    assert last.answers == ["term"]
+
+
+async def test_runs_that_handed_the_call_back_do_not_count_for_a_crash_in_mid_history(
+    bus: FakeBus, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for delivery in range(1, 5):
+        handed_back = _runner(bus, tools, fakes.build_delivery(bus, attempts=delivery))
+        handed_back.drain()
+        await handed_back.run()
+    read_events = bus.read_events
+
+    async def crash_at_the_end(filter_subject: str) -> AsyncIterator[StoredEvent]:
+        async for stored in read_events(filter_subject):
+            yield stored
+        raise RuntimeError("a defect in reading")
+
+    monkeypatch.setattr(bus, "read_events", crash_at_the_end)
+
+    ending = await _runner(bus, tools, fakes.build_delivery(bus, attempts=5)).run()
+
+    assert isinstance(ending, Crashed)
