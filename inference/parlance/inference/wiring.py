@@ -15,7 +15,7 @@ from parlance.inference.calls.fetching import UriFetcher
 from parlance.inference.calls.kind import CallKind
 from parlance.inference.calls.recording import RecordingOpener
 from parlance.inference.calls.task import Tools
-from parlance.inference.calls.transcription import Gate
+from parlance.inference.engine.gate import Gate
 from parlance.inference.engine.loop import WorkerLoop
 from parlance.inference.engine.patience import Patience
 from parlance.inference.insights import pipeline
@@ -96,9 +96,8 @@ async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHeal
                 ),
                 analyze=analyst.analyze,
                 read_patience=Patience(SystemClock(), deadline_seconds=_READ_PATIENCE_SECONDS),
-                gate=Gate(
-                    per_call=worker.worker_windows_per_call, per_worker=worker.worker_windows
-                ),
+                gate=Gate(worker.worker_windows),
+                windows_per_call=worker.worker_windows_per_call,
             )
             health = canary.ModelHealth(
                 transcriber,

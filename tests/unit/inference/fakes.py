@@ -20,8 +20,8 @@ from parlance.inference.audio.packer import Piece, Window
 from parlance.inference.calls.intake import Audio
 from parlance.inference.calls.kind import CallKind
 from parlance.inference.calls.task import Tools
-from parlance.inference.calls.transcription import Gate
 from parlance.inference.engine.endings import Ending
+from parlance.inference.engine.gate import Gate
 from parlance.inference.engine.lease import Lease
 from parlance.inference.engine.patience import Patience
 from parlance.inference.engine.reporter import Reporter
@@ -317,7 +317,8 @@ def build_tools(
         open_windows=FakeOpener(stream),
         analyze=analyze,
         read_patience=build_patience(),
-        gate=Gate(per_call=per_call, per_worker=8),
+        gate=Gate(8),
+        windows_per_call=per_call,
     )
 
 

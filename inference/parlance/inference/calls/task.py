@@ -31,7 +31,8 @@ from parlance.inference.calls.intake import Fetcher
 from parlance.inference.calls.past import CallPast
 from parlance.inference.calls.progress import CallProgress
 from parlance.inference.calls.recording import WindowOpener, WindowStream
-from parlance.inference.calls.transcription import Gate, Tally, Transcription
+from parlance.inference.calls.transcription import Tally, Transcription
+from parlance.inference.engine.gate import Gate
 from parlance.inference.engine.kinds import Run
 from parlance.inference.engine.patience import Patience
 from parlance.inference.speakers import channels, echo, roles
@@ -55,6 +56,8 @@ class Tools:
     read_patience: Patience
     """For reading audio: shorter than the decoder waits for its bytes."""
     gate: Gate
+    """For windows, over all calls."""
+    windows_per_call: int
 
 
 class CallTask:
@@ -125,6 +128,7 @@ class CallTask:
                 transcriber=self._tools.transcriber,
                 patience=self._run.patience,
                 gate=self._tools.gate,
+                windows_per_call=self._tools.windows_per_call,
                 reporter=self._run.reporter,
                 progress=self._progress,
                 dispatch=dispatch,

@@ -20,17 +20,10 @@ from parlance.inference.calls import metrics, segments
 from parlance.inference.calls.errors import ModelChanged
 from parlance.inference.calls.progress import CallProgress
 from parlance.inference.calls.recording import WindowStream
+from parlance.inference.engine.gate import Gate
 from parlance.inference.engine.patience import Patience
 from parlance.inference.engine.reporter import Reporter
 from parlance.inference.speakers import channels
-
-
-class Gate:
-    """How many windows may be on their way, per call and over all calls of the worker."""
-
-    def __init__(self, *, per_call: int, per_worker: int) -> None:
-        self.per_call = per_call
-        self.all_calls = asyncio.Semaphore(per_worker)
 
 
 class CallSlots:
@@ -84,6 +77,7 @@ class Transcription:
         transcriber: Transcriber,
         patience: Patience,
         gate: Gate,
+        windows_per_call: int,
         reporter: Reporter,
         progress: CallProgress,
         dispatch: CallDispatch,
@@ -99,12 +93,13 @@ class Transcription:
         self._model = model
         self._done = done
         self._options = AsrOptions(language=dispatch.language)
-        self._slots = CallSlots(gate.per_call)
+        self._windows_per_call = windows_per_call
+        self._slots = CallSlots(windows_per_call)
         self.tally = Tally()
 
     async def run(self, stream: WindowStream) -> Tally:
         """Transcribe every window that has no result yet, publishing each as it is done."""
-        pending: asyncio.Queue[_Pending | None] = asyncio.Queue(self._gate.per_call)
+        pending: asyncio.Queue[_Pending | None] = asyncio.Queue(self._windows_per_call)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._send_all(group, stream, pending), name="windows")
             await self._publish_all(pending, stream)
@@ -139,7 +134,7 @@ class Transcription:
         )
         if is_first:
             return await self._ask(request)
-        async with self._gate.all_calls:
+        async with self._gate.place(self._dispatch.priority):
             return await self._ask(request)
 
     async def _ask(self, request: WindowRequest) -> AsrWindow:

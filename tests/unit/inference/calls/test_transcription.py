@@ -1,15 +1,20 @@
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Mapping
 
 import pytest
 from parlance.contracts.bus.calls import CallDispatch, SegmentsReady
 from parlance.contracts.bus.envelopes import parse_data
 from parlance.contracts.calls import ChannelPolicy, ModelInfo, Priority, Role
+from parlance.contracts.ids import CallId
+from parlance.contracts.tensors import AsrWindow
 from parlance.inference.asr.errors import AsrUnavailable
+from parlance.inference.asr.transcriber import WindowRequest
 from parlance.inference.calls.errors import ModelChanged
 from parlance.inference.calls.progress import CallProgress
-from parlance.inference.calls.transcription import CallSlots, Gate, Transcription
+from parlance.inference.calls.transcription import CallSlots, Transcription
+from parlance.inference.engine.gate import Gate
 from parlance.media.errors import UndecodableAudio
 
 from tests.unit.inference import fakes
@@ -23,6 +28,7 @@ def _build(
     dispatch: CallDispatch | None = None,
     per_call: int = 4,
     per_worker: int = 8,
+    gate: Gate | None = None,
     done: Mapping[int, SegmentsReady] | None = None,
     patience_seconds: float = 0.0,
 ) -> Transcription:
@@ -31,7 +37,8 @@ def _build(
     return Transcription(
         transcriber=transcriber,
         patience=patience,
-        gate=Gate(per_call=per_call, per_worker=per_worker),
+        gate=gate or Gate(per_worker),
+        windows_per_call=per_call,
         reporter=fakes.build_reporter(bus, dispatch, patience=patience),
         progress=CallProgress(),
         dispatch=dispatch,
@@ -119,6 +126,58 @@ async def test_the_worker_as_a_whole_is_bounded_too() -> None:
     await _build(bus, transcriber, per_call=16, per_worker=3).run(stream)
 
     assert transcriber.most_running <= 3 + 1  # the first window of a call passes by
+
+
+async def test_a_watched_call_goes_ahead_of_bulk_windows_that_wait_already() -> None:
+    """The worker's one place is taken, and three windows of a bulk call wait for it."""
+    transcriber, gate = _OneByOne(), Gate(1)
+    windows = [fakes.build_window(n) for n in range(7)]
+    bulk, watched = (
+        _build(
+            FakeBus(),
+            transcriber,
+            dispatch=fakes.build_dispatch(call_id=CallId(name), priority=priority),
+            gate=gate,
+        )
+        for name, priority in (("bulk", Priority.BULK), ("watched", Priority.INTERACTIVE))
+    )
+    runs = [asyncio.create_task(bulk.run(FakeStream(windows)))]
+    for window in range(3):
+        await transcriber.answer(f"bulk/{window}")
+    await transcriber.until_asked("bulk/3")
+
+    runs.append(asyncio.create_task(watched.run(FakeStream(windows[:2]))))
+    await transcriber.answer("watched/0")
+    for _ in range(50):  # turns of the event loop: its second window waits as well
+        await asyncio.sleep(0)
+    for request_id in ("bulk/3", "watched/1", "bulk/4", "bulk/5", "bulk/6"):
+        transcriber.may_answer[request_id].set()
+    await asyncio.gather(*runs)
+
+    assert transcriber.asked.index("watched/1") < transcriber.asked.index("bulk/4")
+
+
+class _OneByOne(FakeTranscriber):
+    """Answers the request that the test names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.may_answer = defaultdict[str, asyncio.Event](asyncio.Event)
+
+    async def transcribe(self, request: WindowRequest) -> AsrWindow:
+        self.asked.append(request.request_id)
+        await self.may_answer[request.request_id].wait()
+        return await super().transcribe(request)
+
+    async def until_asked(self, request_id: str) -> None:
+        async with asyncio.timeout(5):
+            while request_id not in self.asked:
+                await asyncio.sleep(0.001)
+
+    async def answer(self, request_id: str) -> None:
+        await self.until_asked(request_id)
+        self.may_answer[request_id].set()
 
 
 async def test_windows_of_an_earlier_run_are_neither_sent_nor_published_again() -> None:
