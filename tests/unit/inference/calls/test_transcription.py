@@ -1,7 +1,6 @@
 import asyncio
-import contextlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from parlance.contracts.bus.calls import CallDispatch, SegmentsReady
@@ -13,7 +12,7 @@ from parlance.inference.asr.errors import AsrUnavailable
 from parlance.inference.asr.transcriber import WindowRequest
 from parlance.inference.calls.errors import ModelChanged
 from parlance.inference.calls.progress import CallProgress
-from parlance.inference.calls.transcription import CallSlots, Transcription
+from parlance.inference.calls.transcription import Transcription
 from parlance.inference.engine.gate import Gate
 from parlance.media.errors import UndecodableAudio
 
@@ -96,26 +95,67 @@ async def test_no_more_windows_are_cut_than_may_be_on_their_way() -> None:
     assert tally.windows == 50
 
 
-async def test_a_call_begins_with_few_windows_and_then_fills_its_share() -> None:
-    slots = CallSlots(per_call=5)
-    taken = 0
-    for _ in range(6):
-        taken += await _take_all(slots)
-        for _ in range(taken):
-            slots.give_back()
-        taken = 0
+@pytest.mark.parametrize("per_call", [1, 2, 5])
+async def test_a_call_begins_with_one_window_and_gets_one_more_for_each_that_is_done(
+    per_call: int,
+) -> None:
+    transcriber = _OneByOne()
+    stream = FakeStream([fakes.build_window(n) for n in range(12)])
+    run = asyncio.create_task(_build(FakeBus(), transcriber, per_call=per_call).run(stream))
+    on_the_way = []
+    for done in range(8):
+        await transcriber.until_asked(f"{fakes.CALL_ID}/{done}")
+        await _let_run()
+        on_the_way.append(len(transcriber.asked) - done)
+        await transcriber.answer(f"{fakes.CALL_ID}/{done}")
+    for window in range(8, 12):
+        await transcriber.answer(f"{fakes.CALL_ID}/{window}")
+    await run
 
-    assert await _take_all(slots) == 5
+    assert on_the_way == [min(1 + done, per_call, 12 - done) for done in range(8)]
 
 
-async def _take_all(slots: CallSlots) -> int:
-    count = 0
-    with contextlib.suppress(TimeoutError):
-        while True:
-            async with asyncio.timeout(0.01):
-                await slots.take()
-            count += 1
-    return count
+async def test_of_calls_that_begin_together_each_gets_its_first_segment_before_more() -> None:
+    """However full the gate is: the model gets the first windows of all, and nothing else yet."""
+    transcriber, gate = _OneByOne(), Gate(1)
+    names = ["a", "b", "c", "d"]
+    buses = {name: FakeBus() for name in names}
+    runs = [
+        asyncio.create_task(
+            _build(
+                buses[name],
+                transcriber,
+                dispatch=fakes.build_dispatch(call_id=CallId(name)),
+                gate=gate,
+            ).run(FakeStream([fakes.build_window(n) for n in range(3)]))
+        )
+        for name in names
+    ]
+    for name in names:
+        await transcriber.until_asked(f"{name}/0")
+    await _let_run()
+    asked_at_first = list(transcriber.asked)
+    for name in reversed(names):
+        await transcriber.answer(f"{name}/0")
+    await _until(lambda: all(bus.types == ["segment"] for bus in buses.values()))
+    for window in (1, 2):
+        for name in names:
+            transcriber.may_answer[f"{name}/{window}"].set()
+    await asyncio.gather(*runs)
+
+    assert asked_at_first == ["a/0", "b/0", "c/0", "d/0"]
+
+
+async def _let_run() -> None:
+    """Turns of the event loop, in which everything happens that waits for nothing else."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
 
 
 async def test_the_worker_as_a_whole_is_bounded_too() -> None:
@@ -148,8 +188,7 @@ async def test_a_watched_call_goes_ahead_of_bulk_windows_that_wait_already() -> 
 
     runs.append(asyncio.create_task(watched.run(FakeStream(windows[:2]))))
     await transcriber.answer("watched/0")
-    for _ in range(50):  # turns of the event loop: its second window waits as well
-        await asyncio.sleep(0)
+    await _let_run()  # so that its second window waits as well
     for request_id in ("bulk/3", "watched/1", "bulk/4", "bulk/5", "bulk/6"):
         transcriber.may_answer[request_id].set()
     await asyncio.gather(*runs)
@@ -171,9 +210,7 @@ class _OneByOne(FakeTranscriber):
         return await super().transcribe(request)
 
     async def until_asked(self, request_id: str) -> None:
-        async with asyncio.timeout(5):
-            while request_id not in self.asked:
-                await asyncio.sleep(0.001)
+        await _until(lambda: request_id in self.asked)
 
     async def answer(self, request_id: str) -> None:
         await self.until_asked(request_id)
