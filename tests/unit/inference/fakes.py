@@ -17,6 +17,7 @@ from parlance.contracts.ids import CallId, CompanySlug
 from parlance.contracts.tensors import AsrSegment, AsrWindow
 from parlance.inference.asr.transcriber import WindowRequest
 from parlance.inference.audio.packer import Piece, Window
+from parlance.inference.calls.fetching import Fetcher
 from parlance.inference.calls.intake import Audio
 from parlance.inference.calls.kind import CallKind
 from parlance.inference.calls.task import Tools
@@ -26,7 +27,7 @@ from parlance.inference.engine.lease import Lease
 from parlance.inference.engine.patience import Patience
 from parlance.inference.engine.reporter import Reporter
 from parlance.inference.engine.runner import Runner
-from parlance.runtime.clock import SystemClock
+from parlance.runtime.clock import Clock, SystemClock
 from parlance.runtime.store import Store
 
 D = TypeVar("D", bound=Dispatch)
@@ -46,6 +47,7 @@ def build_dispatch(
     uri: str | None = None,
     sha256: str | None = None,
     backoff_limit: int = 3,
+    seconds_left: float | None = None,
 ) -> CallDispatch:
     return CallDispatch(
         call_id=call_id,
@@ -60,6 +62,7 @@ def build_dispatch(
         sha256=sha256,
         channels=channels,
         priority=priority,
+        seconds_left=seconds_left,
         dispatched_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
 
@@ -308,11 +311,12 @@ def build_tools(
     transcriber: FakeTranscriber,
     *,
     per_call: int = 4,
+    fetcher: Fetcher | None = None,
 ) -> Tools:
     return Tools(
         name="worker-a",
         store=store,
-        fetcher=NoFetcher(),
+        fetcher=fetcher or NoFetcher(),
         transcriber=transcriber,
         open_windows=FakeOpener(stream),
         analyze=analyze,
@@ -327,10 +331,13 @@ def build_runner(
     tools: Tools,
     delivery: FakeDelivery[CallDispatch],
     *,
+    clock: Clock | None = None,
+    patience_seconds: float = 0.0,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Runner[CallDispatch]:
     """A run of a call."""
-    return Runner(bus, CallKind(tools), SystemClock(), build_patience(), delivery, sleep=sleep)
+    clock, patience = clock or SystemClock(), build_patience(patience_seconds)
+    return Runner(bus, CallKind(tools), clock, patience, delivery, sleep=sleep)
 
 
 def build_reporter(

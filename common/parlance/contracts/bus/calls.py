@@ -114,12 +114,16 @@ class SegmentsReady(Value):
 
 
 class Progress(Value):
-    """How far the call is."""
+    """How far the call is, and what it waits for."""
 
     percent: int = Field(ge=0, le=100)
     stage: Stage
     processed_seconds: float
     total_seconds: float
+    waiting_for: str | None = None
+    """A `crs.meta.Reason`, while the worker cannot go on; absent when it can."""
+    message: str | None = None
+    """The same in words."""
 
 
 class Transcribed(Value):
@@ -239,6 +243,8 @@ class CallDispatch(Dispatch):
     channels: ChannelPolicy = ChannelPolicy.AUTO
     language: str = "auto"
     stages: tuple[Stage, ...] = (Stage.TRANSCRIBE, Stage.SPEAKERS, Stage.INSIGHTS)
+    seconds_left: float | None = Field(default=None, gt=0)
+    """How long the call may be worked on before its deadline, from when a worker begins."""
 
     @property
     def subject_id(self) -> CallId:

@@ -14,6 +14,7 @@ from parlance.contracts.bus.calls import CallDispatch, Transcribed
 from parlance.contracts.calls import Transcript
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.contracts.values import Value
+from parlance.inference.engine import waits
 from parlance.inference.engine.patience import Patience
 from parlance.runtime.store import Store
 from pydantic import ValidationError
@@ -46,7 +47,7 @@ class ArtefactStore:
         """The transcript an earlier run stored; None when the object is not what it should be,
         for then it is simply made again. Raises ObjectNotFound."""
         data = await self._patience.persist(
-            "store", lambda: self._store.get_bytes(transcribed.object_key)
+            waits.STORE, lambda: self._store.get_bytes(transcribed.object_key)
         )
         if hashlib.sha256(data).hexdigest() != transcribed.sha256:
             return None
@@ -61,7 +62,7 @@ class ArtefactStore:
         # Some megabytes for a call of ten hours: off the event loop.
         data, sha256 = await asyncio.to_thread(_serialize, value)
         key = format_key(dispatch.company, dispatch.call_id, sha256)
-        await self._patience.persist("store", lambda: self._store.put_bytes(key, data))
+        await self._patience.persist(waits.STORE, lambda: self._store.put_bytes(key, data))
         return Artefact(key, sha256)
 
 

@@ -1,7 +1,8 @@
 """Errors of calls, beside those of the adapters.
 
 runtime.Permanent
-└── InputRejected(problem)    the job names something that cannot be used
+├── InputRejected(problem)    the job names something that cannot be used
+└── OutOfTime                 the deadline of the job was over before its audio was there
 runtime.Retryable
 ├── FetchFailed(problem)      the address of the audio gave no answer
 └── ModelChanged              another model answered in the middle of a call
@@ -17,6 +18,13 @@ class InputRejected(Permanent):
     def __init__(self, problem: Problem, detail: str) -> None:
         super().__init__(detail)
         self.problem = problem
+
+
+class OutOfTime(Permanent):
+    """The job's time was over before its audio was fetched."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The audio was not fetched within the {seconds:.0f} s that were left.")
 
 
 class FetchFailed(Retryable):

@@ -1,19 +1,47 @@
 """Audio that a job names by `uri`: fetched into the store first, then like any other."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
 
 from parlance.contracts import objects
 from parlance.contracts.bus.calls import CallDispatch
+from parlance.contracts.crs.meta import Reason
 from parlance.contracts.problems import Problem
-from parlance.inference.calls.errors import FetchFailed, InputRejected
+from parlance.inference.calls.errors import FetchFailed, InputRejected, OutOfTime
+from parlance.inference.engine.patience import Patience
+from parlance.inference.engine.waits import Awaited
 from parlance.media import sniff
 from parlance.media.errors import EmptyFile, UnsupportedMedia
 from parlance.runtime import fetch
 from parlance.runtime.store import Store
 
+FETCHING = Awaited("uri", Reason.FETCHING_AUDIO, "fetching the audio from its address")
+_TRIES = 3
+"""However long each took: a large file may break off long after our patience is over."""
+
+
+class Fetcher(Protocol):
+    """Brings what a job's `uri` names into the store; returns the object's key."""
+
+    async def fetch(self, dispatch: CallDispatch) -> str: ...
+
+
+async def fetch_in_time(
+    fetch_once: Callable[[], Awaitable[str]], patience: Patience, seconds_left: float | None
+) -> str:
+    """Fetch, again if need be, for no longer than the job has time. Raises OutOfTime, and what
+    `Fetcher.fetch` raises."""
+    try:
+        async with asyncio.timeout(seconds_left):
+            return await patience.persist(FETCHING, fetch_once, min_tries=_TRIES)
+    except TimeoutError as exc:
+        assert seconds_left is not None
+        raise OutOfTime(seconds_left) from exc
+
 
 class UriFetcher:
-    """Implements `intake.Fetcher` for https; every address is checked as the API checks it."""
+    """The `Fetcher` of production, for https; every address is checked as the API checks it."""
 
     def __init__(self, store: Store, fetcher: fetch.Fetcher) -> None:
         self._store = store

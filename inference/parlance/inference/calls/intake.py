@@ -1,4 +1,4 @@
-"""The audio of a call as something to read from: opened in the store, or fetched into it first.
+"""The audio of a call as something to read from: an object of the store, opened.
 
 The bytes are checked against the SHA-256 of the job while they are decoded, so the file is not
 read twice: decoders read nearly front to back, and only what they skipped is read at the end.
@@ -6,12 +6,12 @@ read twice: decoders read nearly front to back, and only what they skipped is re
 
 import hashlib
 from dataclasses import dataclass
-from typing import Protocol
 
 from parlance.contracts import objects
-from parlance.contracts.bus.calls import CallDispatch
+from parlance.contracts.ids import CompanySlug
 from parlance.contracts.problems import Problem
 from parlance.inference.calls.errors import InputRejected
+from parlance.inference.engine import waits
 from parlance.inference.engine.patience import Patience
 from parlance.media import sniff
 from parlance.media.errors import EmptyFile, UnsupportedMedia
@@ -19,14 +19,6 @@ from parlance.media.sniff import Container
 from parlance.runtime.store import Store
 
 _TAIL_READ_BYTES = 1 << 20
-_FETCH_TRIES = 3
-"""However long each took: a large file may break off long after our patience is over."""
-
-
-class Fetcher(Protocol):
-    """Brings what a job's `uri` names into the store; returns the object's key."""
-
-    async def fetch(self, dispatch: CallDispatch) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +30,17 @@ class Audio:
     source: "CheckedSource"
 
 
-async def open_audio(
-    store: Store,
-    fetcher: Fetcher,
-    dispatch: CallDispatch,
-    patience: Patience,
-    *,
-    known_key: str | None = None,
-) -> Audio:
-    """Find the object and see what it is. `known_key` is what an earlier run has fetched.
+async def open_audio(store: Store, key: str, company: CompanySlug, patience: Patience) -> Audio:
+    """Find the object and see what it is.
 
     Raises ObjectNotFound, InputRejected, MediaError and what the store raises.
     """
-    key = dispatch.object_key or known_key
-    if key is not None and not objects.is_of_company(key, dispatch.company):
+    if not objects.is_of_company(key, company):
         # The CRD says so too; here it protects the company whose audio it would be.
         raise InputRejected(
             Problem.INPUT_NOT_FOUND, "The object does not belong to the company of the job."
         )
-    if key is None:
-        key = await patience.persist("uri", lambda: fetcher.fetch(dispatch), min_tries=_FETCH_TRIES)
-    size_bytes = (await patience.persist("store", lambda: store.head(key))).size_bytes
+    size_bytes = (await patience.persist(waits.STORE, lambda: store.head(key))).size_bytes
     if size_bytes == 0:
         raise EmptyFile
     source = CheckedSource(store, key, size_bytes, patience)
@@ -86,7 +68,7 @@ class CheckedSource:
 
     async def read(self, offset: int, length: int) -> bytes:
         data = await self._patience.persist(
-            "store", lambda: self._store.read_range(self._key, offset, length)
+            waits.STORE, lambda: self._store.read_range(self._key, offset, length)
         )
         new_from = self._hashed_bytes - offset
         if 0 <= new_from < len(data):

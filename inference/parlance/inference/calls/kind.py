@@ -6,7 +6,7 @@ from parlance.contracts.calls import Stage
 from parlance.contracts.crs.meta import Reason
 from parlance.contracts.problems import Problem
 from parlance.inference.asr.errors import AsrFaulted, AsrRejected, AsrUnavailable
-from parlance.inference.calls.errors import FetchFailed, InputRejected, ModelChanged
+from parlance.inference.calls.errors import FetchFailed, InputRejected, ModelChanged, OutOfTime
 from parlance.inference.calls.task import CallTask, Tools
 from parlance.inference.engine import endings
 from parlance.inference.engine.endings import Crashed, Ending, Rejected
@@ -44,6 +44,9 @@ class CallKind:
                 return endings.reject(Reason.UNDECODABLE_AUDIO, error.problem, str(error))
             case InputRejected() | FetchFailed():
                 return endings.reject(Reason.INVALID_INPUT, error.problem, str(error))
+            case OutOfTime():
+                problem = Problem.DEADLINE_EXCEEDED
+                return endings.reject(Reason.DEADLINE_EXCEEDED, problem, str(error))
             case ObjectNotFound():
                 text = "The audio is not in the object store."
                 return endings.reject(Reason.INPUT_NOT_FOUND, Problem.INPUT_NOT_FOUND, text)

@@ -2,6 +2,7 @@
 
 from parlance.contracts.bus.calls import Progress, SegmentsReady
 from parlance.contracts.calls import Stage
+from parlance.inference.engine.waits import Awaited
 
 
 class CallProgress:
@@ -19,11 +20,13 @@ class CallProgress:
         self._processed_seconds = max(self._processed_seconds, ready.processed_seconds)
         self._total_seconds = self._total_seconds or ready.total_seconds
 
-    def build_event(self) -> Progress:
+    def build_event(self, awaited: Awaited | None) -> Progress:
         share = self._processed_seconds / self._total_seconds if self._total_seconds else 0.0
         return Progress(
             percent=min(int(share * 100), 99),
             stage=Stage.TRANSCRIBE,
             processed_seconds=self._processed_seconds,
             total_seconds=self._total_seconds,
+            waiting_for=awaited.reason if awaited else None,
+            message=awaited.message if awaited else None,
         )

@@ -25,16 +25,18 @@ from parlance.contracts.bus.calls import (
 from parlance.contracts.bus.envelopes import Envelope, parse_data
 from parlance.contracts.calls import ChannelPolicy, MediaInfo, ModelInfo, Stage, Transcript
 from parlance.inference.asr.transcriber import Transcriber
-from parlance.inference.calls import intake, metrics, segments
+from parlance.inference.calls import fetching, intake, metrics, segments
 from parlance.inference.calls.artefacts import Artefact, ArtefactStore
-from parlance.inference.calls.intake import Fetcher
+from parlance.inference.calls.fetching import FETCHING, Fetcher
+from parlance.inference.calls.intake import Audio
 from parlance.inference.calls.past import CallPast
 from parlance.inference.calls.progress import CallProgress
 from parlance.inference.calls.recording import WindowOpener, WindowStream
-from parlance.inference.calls.transcription import Tally, Transcription
+from parlance.inference.calls.transcription import MODEL, Tally, Transcription
 from parlance.inference.engine.gate import Gate
 from parlance.inference.engine.kinds import Run
 from parlance.inference.engine.patience import Patience
+from parlance.inference.engine.waits import Awaited
 from parlance.inference.speakers import channels, echo, roles
 from parlance.runtime.errors import ObjectNotFound
 from parlance.runtime.store import Store
@@ -84,11 +86,11 @@ class CallTask:
             case _:
                 pass
 
-    def build_sign(self) -> Progress:
-        return self._progress.build_event()
+    def build_sign(self, awaited: Awaited | None) -> Progress:
+        return self._progress.build_event(awaited)
 
     async def run(self) -> None:
-        model = await self._run.patience.persist("asr", self._tools.transcriber.identify)
+        model = await self._run.patience.persist(MODEL, self._tools.transcriber.identify)
         transcript = await self._recall_transcript(model)
         if transcript is None:
             transcript = await self._transcribe(model)
@@ -113,13 +115,7 @@ class CallTask:
         dispatch = self._run.dispatch
         async with AsyncExitStack() as stack:
             with self._timed("fetch"):
-                audio = await intake.open_audio(
-                    self._tools.store,
-                    self._tools.fetcher,
-                    dispatch,
-                    self._tools.read_patience,
-                    known_key=self._past.object_key,
-                )
+                audio = await self._open_audio()
             stream = await stack.enter_async_context(
                 self._tools.open_windows(audio, dispatch.channels)
             )
@@ -143,6 +139,23 @@ class CallTask:
             with self._timed("merge"):
                 # A long call takes seconds, which other calls' leases must not wait for.
                 return await asyncio.to_thread(self._build_transcript, model, stream, tally)
+
+    async def _open_audio(self) -> Audio:
+        dispatch = self._run.dispatch
+        key = dispatch.object_key or self._past.object_key or await self._fetch_audio()
+        patience = self._tools.read_patience.noted_in(self._run.waits)
+        return await intake.open_audio(self._tools.store, key, dispatch.company, patience)
+
+    async def _fetch_audio(self) -> str:
+        """The key of audio that the job names by an address. That the worker has begun is said
+        before: an address may take its time, and the deadline counts from here."""
+        dispatch, run = self._run.dispatch, self._run
+        with run.waits.track() as begin_wait:
+            begin_wait(FETCHING)
+            await run.signs.give(self.build_sign, FETCHING)
+            return await fetching.fetch_in_time(
+                lambda: self._tools.fetcher.fetch(dispatch), run.patience, dispatch.seconds_left
+            )
 
     async def _announce(self, model: ModelInfo, media: MediaInfo, object_key: str | None) -> None:
         self._progress.note_length(media.duration_seconds)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from parlance.contracts.bus import subjects
 from parlance.contracts.bus.calls import CallDispatch, SegmentsReady
 from parlance.contracts.calls import ModelInfo, Priority, Segment
+from parlance.contracts.crs.meta import Reason
 from parlance.contracts.tensors import AsrOptions, AsrWindow
 from parlance.inference.asr.transcriber import Transcriber, WindowRequest
 from parlance.inference.audio.packer import Window
@@ -23,7 +24,10 @@ from parlance.inference.calls.recording import WindowStream
 from parlance.inference.engine.gate import Gate
 from parlance.inference.engine.patience import Patience
 from parlance.inference.engine.reporter import Reporter
+from parlance.inference.engine.waits import Awaited
 from parlance.inference.speakers import channels
+
+MODEL = Awaited("asr", Reason.WAITING_FOR_MODEL, "waiting for the speech model")
 
 
 class CallSlots:
@@ -138,7 +142,7 @@ class Transcription:
             return await self._ask(request)
 
     async def _ask(self, request: WindowRequest) -> AsrWindow:
-        result = await self._patience.persist("asr", lambda: self._transcriber.transcribe(request))
+        result = await self._patience.persist(MODEL, lambda: self._transcriber.transcribe(request))
         if result.model_hash != self._model.hash:
             raise ModelChanged(self._model.hash, result.model_hash)
         return result

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from parlance.contracts.bus.kinds import Cancelled, Retrying
 from parlance.contracts.crs.meta import Reason
 from parlance.contracts.problems import Problem
-from parlance.runtime.errors import BusUnavailable, Permanent, Retryable
+from parlance.runtime.errors import BusUnavailable, Permanent, Retryable, StoreUnavailable
 
 CRASH_DELAY_SECONDS = 5.0
 HANDOVER_DELAY_SECONDS = 5.0
@@ -93,6 +93,8 @@ def _plan_of_adapter(error: BaseException) -> Ending:
     match error:
         case BusUnavailable():
             return hand_back(Reason.BUS_UNAVAILABLE, error)
+        case StoreUnavailable():
+            return hand_back(Reason.WAITING_FOR_STORE, error)
         case Retryable():
             return hand_back(Reason.RETRYING, error)
         case Permanent():

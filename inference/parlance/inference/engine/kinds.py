@@ -15,6 +15,8 @@ from parlance.inference.engine.endings import Ending, Rejected
 from parlance.inference.engine.lease import Lease
 from parlance.inference.engine.patience import Patience
 from parlance.inference.engine.reporter import Reporter
+from parlance.inference.engine.signs import Signs
+from parlance.inference.engine.waits import Awaited, Waits
 
 D = TypeVar("D", bound=Dispatch)
 
@@ -25,8 +27,10 @@ class Run(Generic[D]):
 
     lease: Lease[D]
     reporter: Reporter
+    signs: Signs
+    waits: Waits
     patience: Patience
-    """How long the run waits for what is away."""
+    """How long the run waits for what is away; what it waits for is noted in `waits`."""
     taken_at: float
     """Monotonic time at which the message was taken."""
 
@@ -44,8 +48,8 @@ class Task(Protocol):
         `run`. Raises pydantic.ValidationError where the data does not fit."""
         ...
 
-    def build_sign(self) -> Value:
-        """The data of a sign of life: how far the work is."""
+    def build_sign(self, awaited: Awaited | None) -> Value:
+        """The data of a sign of life: how far the work is, and what the run waits for."""
         ...
 
     async def run(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from parlance.contracts.bus.kinds import KindEvents
 from parlance.contracts.values import Value
+from parlance.inference.engine import waits
 from parlance.inference.engine.lease import Lease
 from parlance.inference.engine.patience import Patience
 from parlance.inference.engine.ports import WorkBus
@@ -69,5 +70,5 @@ class Reporter:
             detail=detail,
             at=self._clock.now(),
         )
-        await self._patience.persist("bus", lambda: self._bus.publish_event(envelope))
+        await self._patience.persist(waits.BUS, lambda: self._bus.publish_event(envelope))
         self.spoke_at = self._clock.monotonic()

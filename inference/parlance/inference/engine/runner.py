@@ -30,6 +30,7 @@ from parlance.inference.engine.patience import Patience
 from parlance.inference.engine.ports import JobDelivery, WorkBus
 from parlance.inference.engine.reporter import Reporter
 from parlance.inference.engine.signs import QUIET_SECONDS, Signs
+from parlance.inference.engine.waits import Waits
 from parlance.runtime import tasks
 from parlance.runtime.clock import Clock
 from parlance.runtime.errors import BusUnavailable
@@ -66,8 +67,16 @@ class Runner(Generic[D]):
         self._reporter = Reporter(
             bus, self._lease, kind.events, clock, patience, deliveries=delivery.attempts
         )
-        self._signs = Signs(self._reporter, clock)
-        self._run = Run(self._lease, self._reporter, patience, taken_at=time.monotonic())
+        waits = Waits(clock)
+        self._signs = Signs(self._reporter, waits, clock)
+        self._run = Run(
+            lease=self._lease,
+            reporter=self._reporter,
+            signs=self._signs,
+            waits=waits,
+            patience=patience.noted_in(waits),
+            taken_at=time.monotonic(),
+        )
         self._sleep = sleep
         self._history = History(delivery.value)
         self._is_claimed = False

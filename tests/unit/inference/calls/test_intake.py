@@ -1,6 +1,7 @@
 import hashlib
 
 import pytest
+from parlance.contracts.ids import CompanySlug
 from parlance.inference.calls import intake
 from parlance.inference.calls.errors import InputRejected
 from parlance.inference.calls.intake import CheckedSource
@@ -13,8 +14,7 @@ from tests.unit.inference import fakes
 
 
 async def _open(objects: Store, key: str) -> intake.Audio:
-    dispatch = fakes.build_dispatch(object_key=key)
-    return await intake.open_audio(objects, fakes.NoFetcher(), dispatch, fakes.build_patience())
+    return await intake.open_audio(objects, key, CompanySlug("acme"), fakes.build_patience())
 
 
 async def test_the_container_is_told_by_the_bytes(objects: Store) -> None:

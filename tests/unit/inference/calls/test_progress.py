@@ -30,7 +30,7 @@ def test_progress_counts_windows_in_any_order_and_never_goes_back() -> None:
     progress.note_window(_window(1))
     progress.note_window(_window(0))
 
-    sign = progress.build_event()
+    sign = progress.build_event(None)
     assert (sign.percent, sign.processed_seconds, sign.total_seconds) == (50, 30.0, 60.0)
 
 
@@ -38,9 +38,9 @@ def test_before_the_audio_is_open_the_windows_of_earlier_runs_tell_the_length() 
     progress = CallProgress()
     progress.note_window(_window(0))
 
-    sign = progress.build_event()
+    sign = progress.build_event(None)
     assert (sign.percent, sign.total_seconds) == (25, 60.0)
 
 
 def test_nothing_is_known_of_a_call_that_nobody_has_begun() -> None:
-    assert CallProgress().build_event().percent == 0
+    assert CallProgress().build_event(None).percent == 0

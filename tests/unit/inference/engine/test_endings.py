@@ -23,7 +23,7 @@ def _plan(error: BaseException) -> Ending:
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (StoreUnavailable("get"), Reason.RETRYING),
+        (StoreUnavailable("get"), Reason.WAITING_FOR_STORE),
         (BusUnavailable("publish"), Reason.BUS_UNAVAILABLE),
     ],
 )

@@ -1,4 +1,5 @@
 import pytest
+from parlance.inference.engine import waits
 from parlance.inference.engine.patience import Patience
 from parlance.runtime.clock import ManualClock
 from parlance.runtime.errors import ObjectNotFound, StoreRefused, StoreUnavailable
@@ -29,7 +30,7 @@ def patience() -> Patience:
 async def test_what_is_away_is_asked_again(patience: Patience) -> None:
     flaky = _Flaky([StoreUnavailable("get")] * 3)
 
-    assert await patience.persist("store", flaky) == "done"
+    assert await patience.persist(waits.STORE, flaky) == "done"
     assert flaky.tries == 4
 
 
@@ -37,7 +38,7 @@ async def test_after_the_deadline_the_last_error_comes_out(patience: Patience) -
     flaky = _Flaky([StoreUnavailable("get")] * 100)
 
     with pytest.raises(StoreUnavailable):
-        await patience.persist("store", flaky)
+        await patience.persist(waits.STORE, flaky)
 
     assert 5 < flaky.tries < 30
 
@@ -46,7 +47,7 @@ async def test_what_will_never_work_is_not_asked_twice(patience: Patience) -> No
     flaky = _Flaky([ObjectNotFound("k")])
 
     with pytest.raises(ObjectNotFound):
-        await patience.persist("store", flaky)
+        await patience.persist(waits.STORE, flaky)
 
     assert flaky.tries == 1
 
@@ -55,7 +56,7 @@ async def test_what_the_store_refuses_is_not_asked_again_and_again(patience: Pat
     flaky = _Flaky([StoreRefused("k")])
 
     with pytest.raises(StoreRefused):
-        await patience.persist("store", flaky)
+        await patience.persist(waits.STORE, flaky)
 
     assert flaky.tries == 1
 
@@ -75,7 +76,7 @@ async def test_tries_that_took_longer_than_the_deadline_are_still_made() -> None
 
     with pytest.raises(StoreUnavailable):
         await Patience(clock, deadline_seconds=10, sleep=sleep).persist(
-            "uri", break_off_late, min_tries=3
+            waits.STORE, break_off_late, min_tries=3
         )
 
     assert tries == 3
