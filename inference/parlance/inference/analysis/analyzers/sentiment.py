@@ -1,18 +1,19 @@
 """Sentiment by the VADER lexicon: of segments, speakers, quarters, and its trend.
 
 English only: the lexicon is. Means are weighted by words, so that a sigh does not outweigh a
-speech. `annotate_sentiment` scores segments in the worker while they are published; the rest is
-an analyser. The lexicon is read on first use (some 50 ms): `load_lexicon` does it ahead.
+speech. The lexicon is read on first use, which takes some 50 ms.
 """
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
-from parlance.contracts.analysis.insights import CallSentiment, SpeakerSentiment
-from parlance.contracts.calls import Segment, Sentiment
+from parlance.contracts.analysis.insights import AnalyzerError, CallSentiment, SpeakerSentiment
+from parlance.contracts.calls import Sentiment
 from parlance.inference.analysis import text
-from parlance.inference.analysis.call import Call
+from parlance.inference.analysis.analyzers.base import Findings, Shared, check_language
+from parlance.inference.analysis.documents import Document
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 LANGUAGES = ("en",)
@@ -23,7 +24,7 @@ _TREND = 0.1
 
 
 class Scored(NamedTuple):
-    """An utterance's sentiment, and what its means need."""
+    """An unit's sentiment, and what its means need."""
 
     speaker: str
     middle: float
@@ -54,28 +55,15 @@ def score_text(content: str) -> Sentiment:
     )
 
 
-def annotate_sentiment(segments: Iterable[Segment], *, language: str) -> tuple[Segment, ...]:
-    """The segments with their sentiment; as they are when the language has no lexicon."""
-    if not is_supported(language):
-        return tuple(segments)
-    return tuple(
-        segment.model_copy(update={"sentiment": score_text(segment.text)}) for segment in segments
-    )
-
-
-def is_supported(language: str) -> bool:
-    return language.partition("-")[0].lower() in LANGUAGES
-
-
-def score_call(call: Call) -> tuple[CallSentiment, dict[str, Sentiment]]:
+def score_document(document: Document) -> tuple[CallSentiment, dict[str, Sentiment]]:
     """Sentiment of the call and its speakers, and of every segment by id."""
     by_segment: dict[str, Sentiment] = {}
     scored: list[Scored] = []
-    for u in call.utterances:
+    for u in document.units:
         sentiment = by_segment[u.id] = score_text(u.text)
         words = text.count_words(u.text)
         scored.append(Scored(u.speaker, (u.start + u.end) / 2, words, sentiment.score))
-    duration = call.duration_seconds
+    duration = document.duration_seconds
     speakers = tuple(
         SpeakerSentiment(
             speaker=speaker,
@@ -83,7 +71,7 @@ def score_call(call: Call) -> tuple[CallSentiment, dict[str, Sentiment]]:
             quarters=_quarters(own, duration),
             trend=_trend(own, duration),
         )
-        for speaker in dict.fromkeys(track.speaker for track in call.tracks)
+        for speaker in dict.fromkeys(track.speaker for track in document.tracks)
         if (own := [item for item in scored if item.speaker == speaker])
     )
     whole = CallSentiment(
@@ -135,3 +123,24 @@ def _trend(items: Sequence[Scored], duration: float) -> str:
     if change >= _TREND:
         return "improving"
     return "deteriorating" if change <= -_TREND else "stable"
+
+
+class SentimentFindings(Findings):
+    sentiment: CallSentiment
+    segment_sentiments: dict[str, Sentiment]
+
+
+@dataclass(frozen=True, slots=True)
+class SentimentAnalyzer:
+    """VADER over segments, speakers and quarters."""
+
+    name: ClassVar[str] = "sentiment"
+    version: ClassVar[str] = "1"
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def applies_to(self, document: Document) -> AnalyzerError | None:
+        return check_language(document, LANGUAGES)
+
+    def run(self, document: Document, shared: Shared) -> Findings:
+        whole, by_segment = score_document(document)
+        return SentimentFindings(sentiment=whole, segment_sentiments=by_segment)

@@ -1,4 +1,4 @@
-"""Runs the analysers of one call, each on its own: one that fails or hangs costs only itself.
+"""Runs the analysers of one document, each on its own: one that fails or hangs costs only itself.
 
 Lives in the analysis process, on its main thread (the timer is a signal). Called by `child`.
 """
@@ -11,19 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from parlance.contracts.analysis.insights import AnalyzerError, AnalyzerRun
-from parlance.inference.analysis import analyzers
-from parlance.inference.analysis.analyzers import Analyzer, Findings, Shared
-from parlance.inference.analysis.call import Call
-
-MESSAGES = {
-    AnalyzerError.UNSUPPORTED_LANGUAGE: "It does not know the language of this call.",
-    AnalyzerError.DEPENDENCY_FAILED: "An analyser whose result it needs has failed.",
-    AnalyzerError.TIMED_OUT: "It did not finish in its share of the time.",
-    AnalyzerError.OUT_OF_MEMORY: "It needed more memory than analysis may use.",
-    AnalyzerError.CRASHED: "The analysis process ended while it ran.",
-    AnalyzerError.INTERNAL: "It failed; the worker's log has the details.",
-}
+from parlance.contracts.analysis.insights import AnalyzerError
+from parlance.inference.analysis import profiles, reports
+from parlance.inference.analysis.analyzers.base import Analyzer, Shared
+from parlance.inference.analysis.documents import Document
+from parlance.inference.analysis.reports import Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +24,6 @@ class Began:
 
     name: str
     share_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How an analyser fared, and what it found."""
-
-    run: AnalyzerRun
-    findings: Findings | None = None
-    trace: str = ""
-    """For the log only: an error's text may hold words of the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +38,8 @@ class _TimeIsUp(BaseException):
     """Not an Exception: no `except Exception` of a library may swallow it."""
 
 
-def build_failure(
-    analyzer: Analyzer, code: AnalyzerError, *, seconds: float = 0.0, trace: str = ""
-) -> Ended:
-    run = AnalyzerRun(
-        name=analyzer.name,
-        version=analyzer.version,
-        ok=False,
-        seconds=round(seconds, 4),
-        error_code=code,
-        error=MESSAGES[code],
-    )
-    return Ended(run, trace=trace)
-
-
 def run_analyzers(
-    call: Call, todo: Sequence[Analyzer], *, budget_seconds: float, past: Past | None = None
+    document: Document, todo: Sequence[Analyzer], *, budget_seconds: float, past: Past | None = None
 ) -> Iterator[Began | Ended]:
     """Run what is not done yet, in the order of needs.
 
@@ -79,8 +47,8 @@ def run_analyzers(
     may, and nobody can take it all.
     """
     past = past or Past()
-    session = _Session(call, failed=set(past.failed))
-    queue = [a for a in analyzers.plan_order(todo) if _is_due(a, todo, past)]
+    session = _Session(document, failed=set(past.failed))
+    queue = [a for a in profiles.plan_order(todo) if _is_due(a, todo, past)]
     ends_at = time.monotonic() + budget_seconds
     for position, analyzer in enumerate(queue):
         share = max(0.001, ends_at - time.monotonic()) / (len(queue) - position)
@@ -101,7 +69,7 @@ def _is_due(analyzer: Analyzer, todo: Sequence[Analyzer], past: Past) -> bool:
 class _Session:
     """The state of one run over one call."""
 
-    call: Call
+    document: Document
     failed: set[str]
     shared: Shared = field(default_factory=Shared)
 
@@ -113,32 +81,27 @@ class _Session:
 
     def _attempt(self, analyzer: Analyzer, share_seconds: float) -> Ended:
         if self.failed.intersection(analyzer.needs):
-            return build_failure(analyzer, AnalyzerError.DEPENDENCY_FAILED)
-        if not _speaks(analyzer, self.call):
-            return build_failure(analyzer, AnalyzerError.UNSUPPORTED_LANGUAGE)
+            return reports.build_failure(analyzer, AnalyzerError.DEPENDENCY_FAILED)
+        reason = analyzer.applies_to(self.document)
+        if reason is not None:
+            return reports.build_failure(analyzer, reason)
         began = time.monotonic()
 
         def fail(code: AnalyzerError, trace: str = "") -> Ended:
-            return build_failure(analyzer, code, seconds=time.monotonic() - began, trace=trace)
+            return reports.build_failure(
+                analyzer, code, seconds=time.monotonic() - began, trace=trace
+            )
 
         try:
             with _alarm(share_seconds):
-                findings = analyzer.run(self.call, self.shared)
+                findings = analyzer.run(self.document, self.shared)
         except _TimeIsUp:
             return fail(AnalyzerError.TIMED_OUT)
         except MemoryError:
             return fail(AnalyzerError.OUT_OF_MEMORY)
         except Exception:  # noqa: BLE001  the border of isolation: a fault is the analyser's own
             return fail(AnalyzerError.INTERNAL, traceback.format_exc())
-        seconds = round(time.monotonic() - began, 4)
-        run = AnalyzerRun(name=analyzer.name, version=analyzer.version, ok=True, seconds=seconds)
-        return Ended(run, findings)
-
-
-def _speaks(analyzer: Analyzer, call: Call) -> bool:
-    """A call without words is in every language."""
-    language = call.language.partition("-")[0].lower()
-    return not analyzer.languages or language in analyzer.languages or not call.utterances
+        return reports.build_success(analyzer, findings, seconds=time.monotonic() - began)
 
 
 @contextmanager

@@ -1,18 +1,26 @@
 """Trackers: which of a company's phrases were said, by whom, when. Pure.
 
 All phrases of all rules are looked for in one pass over each speaker's words, so that the time
-does not grow with the number of rules. Called by the analysers' runner.
+does not grow with the number of rules.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from parlance.contracts.analysis.insights import Span, TrackerHit, TrackerResult, TrackerRule
+from parlance.contracts.analysis.insights import (
+    AnalyzerError,
+    Span,
+    TrackerHit,
+    TrackerResult,
+    TrackerRule,
+    TrackerRules,
+)
 from parlance.contracts.calls import Role
 from parlance.inference.analysis import text
-from parlance.inference.analysis.call import Call, Utterance
-from parlance.inference.analysis.sentences import Passage, group_by_speaker
+from parlance.inference.analysis.analyzers.base import Findings, Shared
+from parlance.inference.analysis.documents import Document, Unit
+from parlance.inference.analysis.passages import Passage, group_by_speaker
 
 MAX_HITS = 200
 """Evidence kept per tracker; all hits are counted."""
@@ -21,9 +29,11 @@ _MAX_PAUSE_SECONDS = 3.0
 
 
 class _Hit(NamedTuple):
-    """Where a phrase was said. Ordered by time."""
+    """Where a phrase was said. Ordered by time, without time by the order of the units."""
 
     start: float
+    place: int
+    """Of the unit in a document without time; 0 otherwise."""
     phrase: str
     end: float
     speaker: str
@@ -77,7 +87,7 @@ class _Node:
                 yield node
 
 
-def apply_trackers(call: Call, rules: Sequence[TrackerRule]) -> tuple[TrackerResult, ...]:
+def apply_trackers(document: Document, rules: Sequence[TrackerRule]) -> tuple[TrackerResult, ...]:
     """One result per rule, in the order of the rules."""
     root = _Node()
     usable = {
@@ -87,12 +97,22 @@ def apply_trackers(call: Call, rules: Sequence[TrackerRule]) -> tuple[TrackerRes
         if root.add(phrase, number)
     }
     found = [_Found() for _ in rules]
-    for utterances in group_by_speaker(call.utterances).values():
-        for passage in _join(utterances):
-            _scan(passage, root, rules, found, call.duration_seconds)
-    is_role_known = any(utterance.role is not Role.UNKNOWN for utterance in call.utterances)
+    places = {} if document.is_timed else {u.id: n for n, u in enumerate(document.units)}
+    for units in group_by_speaker(document.units).values():
+        for passage in _join(units, is_timed=document.is_timed):
+            _scan(passage, root, rules, found, document.duration_seconds, places)
+    is_role_known = any(unit.role is not Role.UNKNOWN for unit in document.units)
+
+    def is_decidable(number: int, rule: TrackerRule) -> bool:
+        # Unknown rather than wrong: "the agent did not say it" needs to know who the agent is, and
+        # "not in the first minute" when it was said.
+        needs_role = rule.role not in (None, Role.UNKNOWN)
+        needs_time = rule.first_seconds is not None or rule.last_seconds is not None
+        has_role, has_time = is_role_known or not needs_role, document.is_timed or not needs_time
+        return number in usable and has_role and has_time
+
     return tuple(
-        _decide(rule, found[number], is_usable=number in usable, is_role_known=is_role_known)
+        _decide(rule, found[number], is_decidable=is_decidable(number, rule))
         for number, rule in enumerate(rules)
     )
 
@@ -105,13 +125,14 @@ def parse_phrase(phrase: str) -> tuple[tuple[str, bool], ...]:
     )
 
 
-def _join(utterances: Sequence[Utterance]) -> Iterator[Passage]:
-    row: list[Utterance] = []
-    for utterance in utterances:
-        if row and utterance.start - row[-1].end >= _MAX_PAUSE_SECONDS:
+def _join(units: Sequence[Unit], *, is_timed: bool) -> Iterator[Passage]:
+    """A phrase of speech may run on into the next segment; one of text ends with its unit."""
+    row: list[Unit] = []
+    for unit in units:
+        if row and (not is_timed or unit.start - row[-1].end >= _MAX_PAUSE_SECONDS):
             yield Passage(row)
             row = []
-        row.append(utterance)
+        row.append(unit)
     if row:
         yield Passage(row)
 
@@ -122,15 +143,18 @@ def _scan(
     rules: Sequence[TrackerRule],
     found: Sequence[_Found],
     duration_seconds: float,
+    places: Mapping[str, int],
 ) -> None:
-    speaker, role = passage.utterances[0].speaker, passage.utterances[0].role
+    speaker, role = passage.units[0].speaker, passage.units[0].role
     for begin, end, number, phrase in _find(passage.text, root):
         rule = rules[number]
         if rule.role in (None, role):
             start, until, segment_id = passage.locate(begin, end)
             if _is_in_time(rule, start, duration_seconds):
                 said = passage.text[begin:end]
-                found[number].add(_Hit(start, phrase, until, speaker, segment_id, said))
+                found[number].add(
+                    _Hit(start, places.get(segment_id, 0), phrase, until, speaker, segment_id, said)
+                )
 
 
 def _find(content: str, root: _Node) -> Iterator[tuple[int, int, int, str]]:
@@ -156,18 +180,14 @@ def _is_in_time(rule: TrackerRule, start: float, duration_seconds: float) -> boo
     return in_first or in_last
 
 
-def _decide(
-    rule: TrackerRule, found: _Found, *, is_usable: bool, is_role_known: bool
-) -> TrackerResult:
-    # Unknown rather than wrong: "the agent did not say it" needs to know who the agent is.
-    undecided = not is_usable or (rule.role not in (None, Role.UNKNOWN) and not is_role_known)
+def _decide(rule: TrackerRule, found: _Found, *, is_decidable: bool) -> TrackerResult:
     was_said = found.count > 0
     return TrackerResult(
         name=rule.name,
-        matched=not undecided and was_said != rule.negated,
+        matched=is_decidable and was_said != rule.negated,
         hits=tuple(_build_hit(hit) for hit in found.first_hits()),
         count=found.count,
-        undecided=undecided,
+        undecided=not is_decidable,
     )
 
 
@@ -179,3 +199,24 @@ def _build_hit(hit: _Hit) -> TrackerHit:
         text=hit.text,
     )
     return TrackerHit(phrase=hit.phrase, speaker=hit.speaker, span=span)
+
+
+class TrackerFindings(Findings):
+    trackers: tuple[TrackerResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerAnalyzer:
+    """The company's phrase rules; None where they could not be read."""
+
+    name: ClassVar[str] = "trackers"
+    version: ClassVar[str] = "1"
+    needs: ClassVar[tuple[str, ...]] = ()
+    rules: TrackerRules | None
+
+    def applies_to(self, document: Document) -> AnalyzerError | None:
+        return AnalyzerError.RULES_UNREADABLE if self.rules is None else None
+
+    def run(self, document: Document, shared: Shared) -> Findings:
+        rules = () if self.rules is None else self.rules.rules
+        return TrackerFindings(trackers=apply_trackers(document, rules))

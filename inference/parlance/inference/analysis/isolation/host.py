@@ -9,8 +9,8 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 
-from parlance.inference.analysis import frames
-from parlance.inference.analysis.frames import Frame
+from parlance.inference.analysis.isolation import frames
+from parlance.inference.analysis.isolation.frames import Frame
 
 
 class ChildLost(Exception):
@@ -66,7 +66,7 @@ async def start_child(profile: str, memory_mib: int) -> Child:
             sys.executable,
             "-P",
             "-m",
-            "parlance.inference.analysis.child",
+            "parlance.inference.analysis.isolation.child",
             profile,
             str(memory_mib),
             stdin=PIPE,

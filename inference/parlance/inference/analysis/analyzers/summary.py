@@ -2,7 +2,7 @@
 
 Erkan and Radev, "LexRank: graph-based lexical centrality as salience in text summarization"
 (2004), the continuous variant. No stop list: words said in most sentences weigh next to nothing,
-so it works for any language written with spaces. Called by the analysers' runner.
+so it works for any language written with spaces.
 """
 
 import heapq
@@ -10,10 +10,13 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from parlance.contracts.analysis.insights import Summary, SummarySentence
 from parlance.inference.analysis import text
-from parlance.inference.analysis.sentences import Sentence
+from parlance.inference.analysis.analyzers.base import Findings, ForEverything, Shared
+from parlance.inference.analysis.documents import Document
+from parlance.inference.analysis.passages import Sentence
 
 Vector = Mapping[str, float]
 """Weight by word, of length 1."""
@@ -167,3 +170,20 @@ def _choose(
             chosen.append(i)
             taken[speaker] += 1
     return sorted(chosen)
+
+
+class SummaryFindings(Findings):
+    summary: Summary | None
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryAnalyzer(ForEverything):
+    """The most telling sentences."""
+
+    name: ClassVar[str] = "summary"
+    version: ClassVar[str] = "1"
+    needs: ClassVar[tuple[str, ...]] = ("sentences",)
+    options: SummaryOptions = DEFAULT
+
+    def run(self, document: Document, shared: Shared) -> Findings:
+        return SummaryFindings(summary=summarize(shared.sentences, self.options))

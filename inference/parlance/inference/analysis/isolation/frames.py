@@ -4,7 +4,7 @@ A frame: one byte kind, four bytes length (big endian), JSON.
 
     worker -> child                              child -> worker
     o  open: everything but the words            b  an analyser began
-    u  a batch of utterances                     p  part of its findings
+    u  a batch of units                          p  part of its findings
     r  run                                       e  it ended
                                                  z  all ended
 
@@ -18,16 +18,18 @@ from enum import StrEnum
 from itertools import islice
 from typing import NamedTuple
 
-from parlance.contracts.analysis.insights import AnalyzerRun, Insights, TrackerRule
-from parlance.contracts.calls import Role, Speech
+from parlance.contracts.analysis.insights import AnalyzerRun, Insights, TrackerRules
+from parlance.contracts.calls import Role
 from parlance.contracts.values import Value
-from parlance.inference.analysis.analyzers import Findings
-from parlance.inference.analysis.call import Utterance
+from parlance.inference.analysis.analyzers.base import Findings
+from parlance.inference.analysis.documents import Unit
 
 HEADER = struct.Struct(">cI")
 MAX_FRAME_BYTES = 64 * 2**20
 """More is no frame but a broken stream."""
-UTTERANCES_PER_FRAME = 200
+UNITS_PER_FRAME = 200
+_NOBODYS = {"call_id": "", "attempt": 0}
+"""What `Insights` must say, and parts do not: whose they are."""
 _ITEMS_PER_PART = 500
 _RESULTS_PER_PART = 10
 """Of lists: one tracker alone may bring 200 hits."""
@@ -35,7 +37,7 @@ _RESULTS_PER_PART = 10
 
 class Kind(StrEnum):
     OPEN = "o"
-    UTTERANCES = "u"
+    UNITS = "u"
     RUN = "r"
     BEGAN = "b"
     PART = "p"
@@ -52,15 +54,21 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-class Order(Value):
-    """`OPEN`: the call without its words, and what to do with it."""
+class VoiceTrack(Value):
+    """A `documents.Track`."""
 
-    call_id: str
-    attempt: int
-    duration_seconds: float
+    speaker: str
+    role: Role
+    spans: tuple[tuple[int, int], ...]
+
+
+class Order(Value):
+    """`OPEN`: the document without its units, and what to do with it."""
+
     language: str
-    speech: tuple[Speech, ...]
-    rules: tuple[TrackerRule, ...]
+    duration_ms: int = 0
+    tracks: tuple[VoiceTrack, ...] = ()
+    rules: TrackerRules | None = None
     budget_seconds: float
     done: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
@@ -100,15 +108,14 @@ def format_value(kind: Kind, value: Value) -> bytes:
     return format_frame(kind, value.model_dump_json(exclude_none=True).encode())
 
 
-def format_utterances(utterances: Sequence[Utterance]) -> bytes:
-    return format_frame(Kind.UTTERANCES, json.dumps(utterances, ensure_ascii=False).encode())
+def format_units(units: Sequence[Unit]) -> bytes:
+    return format_frame(Kind.UNITS, json.dumps(units, ensure_ascii=False).encode())
 
 
-def parse_utterances(payload: bytes) -> list[Utterance]:
+def parse_units(payload: bytes) -> list[Unit]:
     return [
-        Utterance(
+        Unit(
             id_,
-            channel,
             speaker,
             Role(role),
             start,
@@ -116,17 +123,15 @@ def parse_utterances(payload: bytes) -> list[Utterance]:
             text,
             tuple((a, b) for a, b in word_times),
         )
-        for id_, channel, speaker, role, start, end, text, word_times in json.loads(payload)
+        for id_, speaker, role, start, end, text, word_times in json.loads(payload)
     ]
 
 
-def format_parts(order: Order, findings: Findings) -> Iterator[bytes]:
+def format_parts(findings: Findings) -> Iterator[bytes]:
     """The findings as sparse `Insights`, long ones in several parts. See `merge_part`."""
     for name in type(findings).model_fields:
         for piece in _cut(getattr(findings, name)):
-            part = Insights.model_validate(
-                {"call_id": order.call_id, "attempt": order.attempt, name: piece}
-            )
+            part = Insights.model_validate(_NOBODYS | {name: piece})
             yield format_frame(Kind.PART, part.model_dump_json(exclude_unset=True).encode())
 
 
@@ -145,7 +150,7 @@ def _cut(value: object) -> Iterator[object]:
 def merge_part(fields: dict[str, object], payload: bytes) -> None:
     """Add one part to the fields of `Insights` gathered so far: lists and mappings grow."""
     part = Insights.model_validate_json(payload)
-    for name in part.model_fields_set - {"call_id", "attempt"}:
+    for name in part.model_fields_set - set(_NOBODYS):
         fields[name] = _joined(fields.get(name), getattr(part, name))
 
 

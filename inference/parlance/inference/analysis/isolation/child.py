@@ -1,8 +1,8 @@
-"""The analysis process: reads calls from standard input, writes findings to standard output.
+"""The analysis process: reads documents from standard input, writes findings to standard output.
 
-`python -m parlance.inference.analysis.child <profile> <memory MiB>`, started by `host`. Pure
-Python that is busy for seconds would stop a worker's heartbeats, and text of strangers may find an
-input that hangs a parser or eats memory; here it can be timed, bounded and killed.
+`python -m parlance.inference.analysis.isolation.child <profile> <memory MiB>`, started by `host`.
+Pure Python that is busy for seconds would stop a worker's heartbeats, and text of strangers may
+find an input that hangs a parser or eats memory; here it can be timed, bounded and killed.
 """
 
 import os
@@ -13,16 +13,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
-from parlance.contracts.analysis.insights import TrackerRule
-from parlance.inference.analysis import call, frames, runner
-from parlance.inference.analysis.analyzers import Analyzer
-from parlance.inference.analysis.call import Utterance
-from parlance.inference.analysis.frames import Frame, Kind, Order
-from parlance.inference.analysis.runner import Began, Past
+from parlance.contracts.analysis.insights import TrackerRules
+from parlance.inference.analysis.analyzers.base import Analyzer
+from parlance.inference.analysis.documents import Document, Track, Unit
+from parlance.inference.analysis.isolation import frames, runner
+from parlance.inference.analysis.isolation.frames import Frame, Kind, Order
+from parlance.inference.analysis.isolation.runner import Began, Past
+from parlance.inference.analysis.reports import Ended
 
-Profile = Callable[[Sequence[TrackerRule]], tuple[Analyzer, ...]]
+Profile = Callable[[TrackerRules | None], tuple[Analyzer, ...]]
 
-DEFAULT_PROFILE = "parlance.inference.analysis.analyzers:build_lexical"
+DEFAULT_PROFILE = "parlance.inference.analysis.profiles:build_lexical"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         while (frame := _read(reader)) is not None:
             order = Order.model_validate_json(frame.payload)
-            _serve(order, _read_utterances(reader), profile, writer)
+            _serve(order, _read_units(reader), profile, writer)
     except BrokenPipeError:
         os._exit(0)  # the worker is gone; there is nobody to tell
 
@@ -60,39 +61,39 @@ def _read(reader: BinaryIO) -> Frame | None:
     return Frame(kind, reader.read(length))
 
 
-def _read_utterances(reader: BinaryIO) -> list[Utterance]:
-    utterances: list[Utterance] = []
-    while (frame := _read(reader)) is not None and frame.kind is Kind.UTTERANCES:
-        utterances.extend(frames.parse_utterances(frame.payload))
-    return utterances
+def _read_units(reader: BinaryIO) -> list[Unit]:
+    units: list[Unit] = []
+    while (frame := _read(reader)) is not None and frame.kind is Kind.UNITS:
+        units.extend(frames.parse_units(frame.payload))
+    return units
 
 
-def _serve(order: Order, utterances: list[Utterance], profile: Profile, writer: BinaryIO) -> None:
-    built = call.build_call(
-        duration_seconds=order.duration_seconds,
+def _serve(order: Order, units: list[Unit], profile: Profile, writer: BinaryIO) -> None:
+    document = Document(
+        units=units,
         language=order.language,
-        utterances=utterances,
-        speech=order.speech,
+        duration_ms=order.duration_ms,
+        tracks=tuple(Track(track.speaker, track.role, track.spans) for track in order.tracks),
     )
     reports = runner.run_analyzers(
-        built,
+        document,
         profile(order.rules),
         budget_seconds=order.budget_seconds,
         past=Past(order.done, order.failed),
     )
     for report in reports:
-        _write(writer, order, report)
+        _write(writer, report)
     writer.write(frames.format_frame(Kind.FINISHED))
     writer.flush()
 
 
-def _write(writer: BinaryIO, order: Order, report: Began | runner.Ended) -> None:
+def _write(writer: BinaryIO, report: Began | Ended) -> None:
     if isinstance(report, Began):
         note = frames.BeganNote(name=report.name, share_seconds=report.share_seconds)
         writer.write(frames.format_value(Kind.BEGAN, note))
     else:
         if report.findings is not None:
-            writer.writelines(frames.format_parts(order, report.findings))
+            writer.writelines(frames.format_parts(report.findings))
         ended = frames.EndedNote(run=report.run, trace=report.trace)
         writer.write(frames.format_value(Kind.ENDED, ended))
     writer.flush()

@@ -1,18 +1,20 @@
 """Keywords by C-value: frequent phrases that stand on their own. Pure, no corpus, no model.
 
 Frantzi, Ananiadou and Mima, "Automatic recognition of multi-word terms: the C-value/NC-value
-method" (2000), with log2(length + 1) so that single words score too. Called by the analysers'
-runner.
+method" (2000), with log2(length + 1) so that single words score too.
 """
 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from parlance.contracts.analysis.insights import Keyword, Span
-from parlance.inference.analysis import text
-from parlance.inference.analysis.sentences import Sentence
+from parlance.contracts.analysis.insights import AnalyzerError, Keyword, Span
+from parlance.inference.analysis import stopwords, text
+from parlance.inference.analysis.analyzers.base import Findings, Shared, check_language
+from parlance.inference.analysis.documents import Document
+from parlance.inference.analysis.passages import Sentence
 
 Phrase = tuple[str, ...]
 
@@ -161,3 +163,24 @@ def _find_places(
                 if phrase in places and len(places[phrase]) < options.max_spans:
                     places[phrase].append(sentence.span)
     return places
+
+
+class KeywordFindings(Findings):
+    keywords: tuple[Keyword, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordAnalyzer:
+    """What the document is about, in single words and short phrases."""
+
+    name: ClassVar[str] = "keywords"
+    version: ClassVar[str] = "1"
+    needs: ClassVar[tuple[str, ...]] = ("sentences",)
+    options: KeywordOptions = DEFAULT
+
+    def applies_to(self, document: Document) -> AnalyzerError | None:
+        return check_language(document, ("en",))
+
+    def run(self, document: Document, shared: Shared) -> Findings:
+        found = find_keywords(shared.sentences, stopwords.ENGLISH, self.options)
+        return KeywordFindings(keywords=found)
