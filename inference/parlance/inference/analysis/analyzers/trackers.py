@@ -151,8 +151,9 @@ def _scan(
         if rule.role in (None, role):
             start, until, segment_id = passage.locate(begin, end)
             if _is_in_time(rule, start, duration_seconds):
-                said = passage.text[begin:end]
-                found[number].add(
+                place, said = places.get(segment_id, 0), passage.text[begin:end]
+                hit = _Hit(start, place, phrase, until, speaker, segment_id, said)
+                found[number].add(hit)
                     _Hit(start, places.get(segment_id, 0), phrase, until, speaker, segment_id, said)
                 )
 
