@@ -25,9 +25,11 @@ from parlance.contracts.bus.calls import (
 )
 from parlance.contracts.bus.envelopes import Envelope, parse_data
 from parlance.contracts.calls import ChannelPolicy, MediaInfo, ModelInfo, Stage, Transcript
+from parlance.contracts.problems import Problem
 from parlance.inference.asr.transcriber import Transcriber
 from parlance.inference.calls import fetching, intake, metrics, segments
 from parlance.inference.calls.artefacts import Artefact, ArtefactStore
+from parlance.inference.calls.errors import InputRejected
 from parlance.inference.calls.fetching import FETCHING, Fetcher
 from parlance.inference.calls.intake import Audio
 from parlance.inference.calls.past import CallPast
@@ -97,6 +99,10 @@ class CallTask:
         return self._progress.build_event(awaited)
 
     async def run(self) -> None:
+        if Stage.TRANSCRIBE not in self._run.dispatch.stages:
+            # The CRD refuses such jobs too; this one was made before it did.
+            text = "stages must contain Transcribe: the others work on its transcript."
+            raise InputRejected(Problem.VALIDATION_FAILED, text)
         model = await self._run.patience.persist(MODEL, self._tools.transcriber.identify)
         await self._reset_if_needed(model)
         transcript = await self._recall_transcript(model)

@@ -5,10 +5,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.bus.calls import Analyzed, Failed, Reset, Retrying, Started, Transcribed
 from parlance.contracts.bus.envelopes import Envelope, parse_data
 from parlance.contracts.bus.jobs import ControlAction
-from parlance.contracts.calls import ModelInfo, Transcript
+from parlance.contracts.calls import ModelInfo, Stage, Transcript
 from parlance.inference.asr.errors import AsrFaulted, AsrUnavailable
 from parlance.inference.audio.packer import Piece
 from parlance.inference.calls.task import Tools
@@ -24,7 +25,7 @@ from parlance.media.errors import UndecodableAudio
 from parlance.runtime.store import Store
 
 from tests.unit.inference import fakes
-from tests.unit.inference.fakes import FakeBus, FakeStream, FakeTranscriber
+from tests.unit.inference.fakes import FakeBus, FakeDelivery, FakeStream, FakeTranscriber
 
 
 async def test_a_call_is_published_step_by_step_and_acked_last(bus: FakeBus, tools: Tools) -> None:
@@ -258,6 +259,33 @@ async def test_bad_input_is_told_before_the_message_is_taken_away(
     failed = parse_data(bus.find("call.failed"), Failed)
     assert (failed.reason, failed.code) == ("UndecodableAudio", "undecodable_audio")
     assert failed.message == "it is all corrupt"
+
+
+@pytest.mark.parametrize("stages", [(Stage.INSIGHTS,), (Stage.SPEAKERS, Stage.INSIGHTS)])
+async def test_a_job_without_a_transcript_to_work_on_is_refused_and_nothing_transcribed(
+    bus: FakeBus, tools: Tools, transcriber: FakeTranscriber, stages: tuple[Stage, ...]
+) -> None:
+    delivery = FakeDelivery(fakes.build_dispatch(stages=stages), log=bus.log)
+
+    ending = await fakes.build_runner(bus, tools, delivery).run()
+
+    assert isinstance(ending, Rejected)
+    assert bus.log == ["call.failed", "term"]
+    assert parse_data(bus.find("call.failed"), Failed).reason == "InvalidInput"
+    assert transcriber.requests == []
+
+
+async def test_a_job_without_insights_has_an_empty_artefact_of_them(
+    bus: FakeBus, tools: Tools, objects: Store
+) -> None:
+    delivery = FakeDelivery(fakes.build_dispatch(stages=(Stage.TRANSCRIBE,)), log=bus.log)
+
+    ending = await fakes.build_runner(bus, tools, delivery).run()
+
+    assert isinstance(ending, Finished)
+    analyzed = parse_data(bus.find("call.analyzed"), Analyzed)
+    insights = Insights.model_validate_json(await objects.get_bytes(analyzed.insights_key))
+    assert insights == Insights(call_id=fakes.CALL_ID, attempt=1)
 
 
 async def test_a_model_server_that_stays_away_hands_the_message_back(
