@@ -169,7 +169,7 @@ class Audio(CrValue):
 
 
 class CallJobSpec(CrValue):
-    """What to do. Nearly everything is immutable: to ask for something else, create another CallJob."""
+    """What to do. Nearly everything is immutable: what else is wanted is another CallJob."""
 
     company: Annotated[str, Field(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
     """Slug of the company that owns the call."""
