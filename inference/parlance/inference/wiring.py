@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
+from parlance.inference.analysis import pipeline
 from parlance.inference.asr import canary, client
 from parlance.inference.asr.canary import ModelHealth
 from parlance.inference.audio import vad
@@ -17,7 +18,6 @@ from parlance.inference.calls.task import Tools
 from parlance.inference.engine.gate import Gate
 from parlance.inference.engine.loop import WorkerLoop
 from parlance.inference.engine.patience import Patience
-from parlance.inference.insights import pipeline
 from parlance.inference.settings import AsrSettings, WorkerSettings
 from parlance.media import spawning
 from parlance.media.limits import MediaLimits

@@ -110,6 +110,7 @@ class FakeBus:
     def __init__(self) -> None:
         self.is_connected = True
         self.jobs_epoch = "first"
+        self.job_heartbeat_seconds = 10.0
         self.events: list[Envelope] = []
         self.lanes: dict[Priority, list[FakeDelivery[Any]]] = {lane: [] for lane in Priority}
         """Of all kinds of work."""

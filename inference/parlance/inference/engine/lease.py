@@ -7,7 +7,6 @@ from typing import Generic, TypeVar
 
 import structlog
 from parlance.contracts.bus.jobs import Dispatch
-from parlance.contracts.bus.streams import WORKER_HEARTBEAT_SECONDS
 from parlance.inference.engine.ports import JobDelivery, WorkBus
 from parlance.runtime import tasks
 from parlance.runtime.errors import BusUnavailable
@@ -61,19 +60,17 @@ class Lease(Generic[D]):
         return newer.value.attempt > held_dispatch.attempt
 
     @asynccontextmanager
-    async def kept_alive(
-        self, every_seconds: float = WORKER_HEARTBEAT_SECONDS
-    ) -> AsyncIterator[None]:
+    async def kept_alive(self) -> AsyncIterator[None]:
         """Tell the bus, from a task of its own, that the work goes on."""
-        beat = asyncio.create_task(self._beat(every_seconds), name="heartbeat")
+        beat = asyncio.create_task(self._beat(), name="heartbeat")
         try:
             yield
         finally:
             await tasks.end(beat)
 
-    async def _beat(self, every_seconds: float) -> None:
+    async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(every_seconds)
+            await asyncio.sleep(self._bus.job_heartbeat_seconds)
             try:
                 if self.delivery is not None:
                     await self.delivery.in_progress()

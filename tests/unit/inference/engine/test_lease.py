@@ -41,9 +41,11 @@ async def test_an_earlier_attempt_is_acked_away() -> None:
 async def test_the_heartbeat_goes_to_the_newest_handle() -> None:
     held = FakeDelivery(fakes.build_dispatch(), sequence=7)
     again = FakeDelivery(fakes.build_dispatch(), sequence=7, attempts=2)
-    lease = Lease(FakeBus(), held)
+    bus = FakeBus()
+    bus.job_heartbeat_seconds = 0.01
+    lease = Lease(bus, held)
 
-    async with lease.kept_alive(every_seconds=0.01):
+    async with lease.kept_alive():
         await asyncio.sleep(0.05)
         await lease.adopt(again)
         beats = held.beats
@@ -56,11 +58,12 @@ async def test_the_heartbeat_goes_to_the_newest_handle() -> None:
 
 async def test_a_handle_from_a_lost_stream_is_never_used_again() -> None:
     bus = FakeBus()
+    bus.job_heartbeat_seconds = 0.01
     held = FakeDelivery(fakes.build_dispatch(), sequence=7)
     lease = Lease(bus, held)
 
     bus.jobs_epoch = "second"
-    async with lease.kept_alive(every_seconds=0.01):
+    async with lease.kept_alive():
         await asyncio.sleep(0.05)
 
     assert lease.delivery is None
