@@ -73,6 +73,24 @@ def test_the_same_window_has_one_id_whoever_does_it() -> None:
     assert ids == {f"{call_id}.01234567.7"}
 
 
+def test_a_window_that_is_said_again_after_a_reset_has_another_id() -> None:
+    call_id = new_call_id()
+
+    ids = [subjects.format_window_id(call_id, "0123456789abcdef", 7, resets) for resets in range(3)]
+
+    assert ids == [
+        f"{call_id}.01234567.7",
+        f"{call_id}.01234567.1.7",
+        f"{call_id}.01234567.2.7",
+    ]
+
+
+def test_the_recorder_is_sent_what_it_writes_only() -> None:
+    tokens = {subject.rpartition(".")[2] for subject in streams.RECORDER.filter_subjects}
+
+    assert tokens.isdisjoint({"segment", "reset"})
+
+
 def test_every_declared_consumer_belongs_to_a_declared_stream() -> None:
     names = {stream.name for stream in streams.STREAMS}
 

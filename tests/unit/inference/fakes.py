@@ -48,6 +48,7 @@ def build_dispatch(
     sha256: str | None = None,
     backoff_limit: int = 3,
     seconds_left: float | None = None,
+    stages: tuple[Stage, ...] = tuple(Stage),
 ) -> CallDispatch:
     return CallDispatch(
         call_id=call_id,
@@ -63,6 +64,7 @@ def build_dispatch(
         channels=channels,
         priority=priority,
         seconds_left=seconds_left,
+        stages=stages,
         dispatched_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
 

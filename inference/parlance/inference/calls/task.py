@@ -18,18 +18,21 @@ from parlance.contracts.bus.calls import (
     CallDispatch,
     EventType,
     Progress,
+    Reset,
     SegmentsReady,
     Started,
     Transcribed,
 )
 from parlance.contracts.bus.envelopes import Envelope, parse_data
 from parlance.contracts.calls import ChannelPolicy, MediaInfo, ModelInfo, Stage, Transcript
+from parlance.contracts.problems import Problem
 from parlance.inference.analysis import rules
 from parlance.inference.analysis.documents import Document
 from parlance.inference.analysis.progress import Analysis
 from parlance.inference.asr.transcriber import Transcriber
 from parlance.inference.calls import documents, fetching, intake, metrics, segments
 from parlance.inference.calls.artefacts import Artefact, ArtefactStore
+from parlance.inference.calls.errors import InputRejected
 from parlance.inference.calls.fetching import FETCHING, Fetcher
 from parlance.inference.calls.intake import Audio
 from parlance.inference.calls.past import CallPast
@@ -85,16 +88,27 @@ class CallTask:
                 done = parse_data(event, SegmentsReady)
                 self._past.take_window(done)
                 self._progress.note_window(done)
+            case EventType.RESET:
+                self._take_reset(parse_data(event, Reset))
             case EventType.TRANSCRIBED:
                 self._past.take_transcribed(parse_data(event, Transcribed))
             case _:
                 pass
 
+    def _take_reset(self, reset: Reset) -> None:
+        self._past.take_reset(reset)
+        self._progress = CallProgress()
+
     def build_sign(self, awaited: Awaited | None) -> Progress:
         return self._progress.build_event(awaited)
 
     async def run(self) -> None:
+        if Stage.TRANSCRIBE not in self._run.dispatch.stages:
+            # The CRD refuses such jobs too; this one was made before it did.
+            text = "stages must contain Transcribe: the others work on its transcript."
+            raise InputRejected(Problem.VALIDATION_FAILED, text)
         model = await self._run.patience.persist(MODEL, self._tools.transcriber.identify)
+        await self._reset_if_needed(model)
         transcript = await self._recall_transcript(model)
         if transcript is None:
             transcript = await self._transcribe(model)
@@ -102,9 +116,17 @@ class CallTask:
         await self._analyze(transcript, stored)
         metrics.AUDIO_SECONDS.inc(transcript.media.duration_seconds)
 
+    async def _reset_if_needed(self, model: ModelInfo) -> None:
+        reset = self._past.plan_reset(model)
+        if reset is None:
+            return
+        detail = f"{self._past.resets + 1}.{model.hash[:8]}"
+        await self._run.reporter.publish(reset, detail=detail)
+        self._take_reset(reset)
+
     async def _recall_transcript(self, model: ModelInfo) -> Transcript | None:
         """What an earlier run stored and announced: only insights are missing then."""
-        transcribed = self._past.find_transcribed(model.hash)
+        transcribed = self._past.find_transcribed(model)
         if transcribed is None:
             return None
         try:
@@ -133,7 +155,8 @@ class CallTask:
                 progress=self._progress,
                 dispatch=dispatch,
                 model=model,
-                done=self._past.windows_of(model.hash),
+                done=self._past.windows_of(model),
+                resets=self._past.resets,
             )
             with self._timed("transcribe"):
                 tally = await work.run(stream)
@@ -171,7 +194,7 @@ class CallTask:
                 channels=media.channels,
                 duration_seconds=media.duration_seconds,
                 model=model,
-                resumed_windows=len(self._past.windows_of(model.hash)),
+                resumed_windows=len(self._past.windows_of(model)),
                 object_key=object_key,
             )
         )

@@ -154,8 +154,6 @@ def _scan(
                 place, said = places.get(segment_id, 0), passage.text[begin:end]
                 hit = _Hit(start, place, phrase, until, speaker, segment_id, said)
                 found[number].add(hit)
-                    _Hit(start, places.get(segment_id, 0), phrase, until, speaker, segment_id, said)
-                )
 
 
 def _find(content: str, root: _Node) -> Iterator[tuple[int, int, int, str]]:
