@@ -63,10 +63,10 @@ async def test_the_openapi_document_describes_every_route(client: httpx.AsyncCli
     assert "parts" not in str(document["paths"]["/api/calls"]["get"].get("parameters"))
 
 
-async def test_metrics_name_routes_not_paths(client: httpx.AsyncClient) -> None:
+async def test_metrics_name_routes_not_paths(api: Api, client: httpx.AsyncClient) -> None:
     await client.get("/api/calls/some-id/audio")
 
-    text = (await client.get("/metrics")).text
+    text = (await client.get(f"{api.metrics_url}/metrics")).text
 
     assert 'route="/api/calls/{call_id}/audio"' in text
     assert "some-id" not in text

@@ -3,20 +3,20 @@
 from collections.abc import Callable
 
 import pytest
-from parlance.api.identity import keys as auth
+from parlance.api.identity import keys, passwords
 
 
 def test_a_key_has_its_parts() -> None:
-    key = auth.generate_key("test")
+    key = keys.generate_key("test")
     prefix, environment, key_id, secret, crc = key.text.split("_")
 
     assert (prefix, environment, key_id) == ("pk", "test", key.key_id)
     assert (len(secret), len(crc), len(key.sha256)) == (43, 6, 32)
-    assert auth.parse_key_id(key.text) == key.key_id
+    assert keys.parse_key_id(key.text) == key.key_id
 
 
 def test_keys_do_not_repeat() -> None:
-    assert len({auth.generate_key().text for _ in range(1000)}) == 1000
+    assert len({keys.generate_key().text for _ in range(1000)}) == 1000
 
 
 @pytest.mark.parametrize(
@@ -34,16 +34,16 @@ def test_keys_do_not_repeat() -> None:
     ],
 )
 def test_a_mistyped_key_is_told_by_its_crc(spoil: Callable[[str], str]) -> None:
-    text = auth.generate_key().text
+    text = keys.generate_key().text
 
-    with pytest.raises(auth.InvalidKey):
-        auth.parse_key_id(spoil(text))
+    with pytest.raises(keys.InvalidKey):
+        keys.parse_key_id(spoil(text))
 
 
 def test_passwords() -> None:
-    stored = auth.hash_password("correct horse")
+    stored = passwords.hash_password("correct horse")
 
     assert stored.startswith("$argon2id$")
-    assert auth.is_password_right(stored, "correct horse")
-    assert not auth.is_password_right(stored, "wrong horse")
-    assert not auth.is_password_right(None, "correct horse")
+    assert passwords.is_password_right(stored, "correct horse")
+    assert not passwords.is_password_right(stored, "wrong horse")
+    assert not passwords.is_password_right(None, "correct horse")
