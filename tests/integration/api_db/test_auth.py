@@ -77,6 +77,17 @@ async def test_an_expired_or_revoked_key_is_refused(
         await ring.verify_key(key.text)
 
 
+async def test_a_refused_key_is_not_noted_as_used(
+    ring: KeyRing, database: Database, acme: Tenant
+) -> None:
+    past = tables.utc_now() - timedelta(seconds=1)
+    key = await add_key(database, acme, expires_at=past)
+    with pytest.raises(InvalidKey):
+        await ring.verify_key(key.text)
+
+    assert (await fetch_key(database, key)).last_used_at is None
+
+
 async def test_a_revoked_key_ends_within_the_cache_time(database: Database, acme: Tenant) -> None:
     clock = ManualClock(start=tables.utc_now())
     ring = KeyRing(database, clock)

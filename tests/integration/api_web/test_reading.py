@@ -1,6 +1,7 @@
 """Reading, following and deleting calls over a real socket."""
 
 import asyncio
+import base64
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,10 @@ from devstack import waiting
 from tests.integration.api_web import support
 from tests.integration.api_web.support import Account, Api
 
+FORGED_CURSOR = base64.urlsafe_b64encode(
+    json.dumps(["0001-01-01T00:00:00+14:00", str(uuid.UUID(int=0))]).encode()
+).decode()
+"""Before the first day of the calendar, in UTC."""
 TEXTS = ("Hello, this is <b>Ann</b>.", "I need help & advice.")
 
 
@@ -278,6 +283,7 @@ async def test_a_list_can_be_narrowed(api: Api, client: httpx.AsyncClient, acme:
         "limit=201",
         "limit=x",
         "cursor=nonsense",
+        f"cursor={FORGED_CURSOR}",
         "status=lost",
         "agent=me",
         "customer=%00",
@@ -324,6 +330,39 @@ async def test_audio_comes_back_whole_and_in_parts(
     assert part.headers["content-range"] == f"bytes 4-7/{len(wav)}"
     assert (tail.status_code, tail.content) == (206, wav[-10:])
     assert beyond.status_code == 416
+
+
+@pytest.mark.parametrize("hint", ["text/html", "image/svg+xml", "audio/x-unknown", None])
+async def test_audio_of_a_type_that_we_do_not_know_is_only_bytes(
+    api: Api, client: httpx.AsyncClient, acme: Account, hint: str | None
+) -> None:
+    """Whoever writes a CallJob by hand chooses its media type."""
+    page = b"<script>alert(1)</script>"
+    key = "acme/calls/x/audio.bin"
+    (api.objects / key).parent.mkdir(parents=True)
+    (api.objects / key).write_bytes(page)
+    call_id = await add_call(api, acme, audio_key=key, media_type=hint)
+
+    response = await client.get(f"/api/calls/{call_id}/audio", headers=authorize(acme))
+
+    assert (response.status_code, response.content) == (200, page)
+    assert response.headers["content-type"] == "application/octet-stream"
+    assert response.headers["content-disposition"].startswith("attachment;")
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_no_script_runs_in_audio_that_is_played(
+    client: httpx.AsyncClient, acme: Account
+) -> None:
+    created = await client.post(
+        "/api/add-calls",
+        data={"api_key": acme.key},
+        files={"call": ("a.wav", support.make_wav())},
+    )
+    response = await client.get(created.json()["audio_url"], headers=authorize(acme))
+
+    assert response.headers["content-security-policy"] == "sandbox"
+    assert response.headers["content-disposition"].startswith("inline;")
 
 
 async def test_a_deleted_call_is_gone_with_everything(

@@ -15,6 +15,19 @@ def test_a_key_has_its_parts() -> None:
     assert keys.parse_key_id(key.text) == key.key_id
 
 
+@pytest.mark.parametrize("environment", ["eu_west", "_", "a_b_c", "live-2"])
+def test_an_environment_may_hold_underscores(environment: str) -> None:
+    key = keys.generate_key(environment)
+
+    assert keys.parse_key_id(key.text) == key.key_id
+
+
+@pytest.mark.parametrize("environment", ["", "liv\xe9", "x" * 33, "a b"])
+def test_no_key_is_made_that_could_not_be_checked(environment: str) -> None:
+    with pytest.raises(keys.InvalidEnvironment):
+        keys.generate_key(environment)
+
+
 def test_keys_do_not_repeat() -> None:
     assert len({keys.generate_key().text for _ in range(1000)}) == 1000
 
