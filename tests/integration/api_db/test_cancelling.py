@@ -3,7 +3,7 @@
 import uuid
 
 from parlance.api.domain.calls import cancelling
-from parlance.api.identity.keys import Principal
+from parlance.api.identity.principal import Principal
 from parlance.api.outbox import rows as outbox
 from parlance.contracts.calls import CallStatus
 

@@ -8,7 +8,7 @@ from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.api.domain.calls import queries
 from parlance.api.http.errors import Refused
-from parlance.api.identity.keys import Principal
+from parlance.api.identity.principal import Principal
 from parlance.api.outbox import deletions
 from parlance.api.outbox import rows as outbox
 from parlance.contracts import ids
@@ -39,7 +39,7 @@ async def cancel(
         session.add(
             tables.AuditEntry(
                 company_id=principal.company_id,
-                actor=f"key:{principal.key_id}",
+                actor=principal.actor,
                 action="call.cancelled",
                 subject=str(call_id),
             )

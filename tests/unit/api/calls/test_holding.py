@@ -4,37 +4,34 @@ from typing import Any, cast
 
 import pytest
 from parlance.api.db.errors import DatabaseUnavailable, QueryRejected, RowConflict
-from parlance.api.domain.calls.uploads import reading as uploading
-from parlance.api.domain.calls.uploads.intake import Intake
-from parlance.api.domain.calls.uploads.reading import Submission
+from parlance.api.domain.calls.uploads.intake import Holding, Intake
 from parlance.api.http.errors import Refused
-from parlance.contracts import ids
 from parlance.contracts.problems import Problem
 
 KEY = "acme/calls/x/audio.wav"
 
 
 class Kept:
-    """The part of an intake that is needed here: what it was asked to drop."""
+    """The part of an intake that is needed here: what it was asked to delete."""
 
     def __init__(self) -> None:
-        self.dropped: list[str] = []
+        self.deleted: list[str] = []
         self.key = KEY
 
-    async def drop(self, key: str) -> None:
-        self.dropped.append(key)
+    async def delete(self, key: str) -> None:
+        self.deleted.append(key)
 
 
 async def fail(error: BaseException, *, is_committing: bool) -> list[str]:
     intake = Kept()
-    submission = Submission(ids.new_call_id(), None)
-    submission.audio = cast("Any", intake)  # anything with a key
+    holding = Holding(cast("Intake", intake))
+    holding.audio = cast("Any", intake)  # anything with a key
     with pytest.raises(type(error)):
-        async with uploading.drop_unless_done(cast("Intake", intake), submission):
+        async with holding:
             if is_committing:
-                submission.note_commit()
+                holding.note_commit()
             raise error
-    return intake.dropped
+    return intake.deleted
 
 
 @pytest.mark.parametrize("error", [DatabaseUnavailable("08006"), KeyboardInterrupt()])
@@ -55,3 +52,18 @@ async def test_a_commit_without_an_answer_keeps_the_file(error: BaseException) -
 )
 async def test_a_commit_that_was_refused_leaves_no_file(error: BaseException) -> None:
     assert await fail(error, is_committing=True) == [KEY]
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+async def test_a_request_that_ends_well_keeps_its_file_only_if_a_call_has_it(
+    is_committed: bool,
+) -> None:
+    """An answer that is given again needs no second copy of the file."""
+    intake = Kept()
+    holding = Holding(cast("Intake", intake))
+    holding.audio = cast("Any", intake)
+    async with holding:
+        if is_committed:
+            holding.note_commit()
+
+    assert intake.deleted == ([] if is_committed else [KEY])

@@ -1,17 +1,24 @@
 """The request body: a client that stalls is given up, one that is only slow is not."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
 from litestar import Request
-from parlance.api.http import body
+from parlance.api.http.body import BodyReader, Meter, Pace
 from parlance.api.http.errors import Refused
 
-IDLE_SECONDS = 20.0
+PACE = Pace(
+    idle_seconds=20.0,
+    min_bytes_per_second=32 * 1024,
+    max_wait_seconds=3000.0,
+    window_seconds=60.0,
+)
 """No test waits for it: the time is the clock's below, and a machine that stalls for seconds
 changes nothing."""
+IDLE_SECONDS = PACE.idle_seconds
 
 
 class Clock:
@@ -64,9 +71,12 @@ class SilentClient:
         yield b"x"
 
 
+def build_reader(client: Client | SilentClient, pace: Pace = PACE) -> BodyReader:
+    return BodyReader(cast("Request[Any, Any, Any]", client), pace)
+
+
 def read(client: Client | SilentClient) -> AsyncIterator[bytes]:
-    request = cast("Request[Any, Any, Any]", client)
-    return body.read_body(request, idle_seconds=IDLE_SECONDS)
+    return build_reader(client).chunks()
 
 
 async def test_a_client_that_stalls_is_refused_and_nothing_of_the_wait_remains(
@@ -116,28 +126,71 @@ async def test_a_cancellation_from_outside_stays_one(clock: Clock) -> None:
 
 
 async def test_a_client_that_drips_is_refused_after_a_minute(clock: Clock) -> None:
-    """A byte every 40 s, which the limit of one silence allows."""
-    client = cast("Request[Any, Any, Any]", Client(clock, 40, 40, 40))
+    """A byte every 15 s, which the limit of one silence allows."""
     received = []
     with pytest.raises(Refused) as refusal:
-        async for chunk in body.read_body(client):
+        async for chunk in read(Client(clock, *[15.0] * 10)):
             received.append(chunk)
 
-    assert received == [b"x"]
+    assert received == [b"x"] * 3
     assert refusal.value.headers == {"Connection": "close"}
 
 
+async def test_a_client_that_is_trusted_less_is_given_up_sooner_and_told_what_to_do(
+    clock: Clock,
+) -> None:
+    pace = dataclasses.replace(PACE, max_wait_seconds=30.0, advice="Send the key first.")
+    received = []
+    with pytest.raises(Refused) as refusal:
+        async for chunk in build_reader(Client(clock, *[8.0] * 10), pace).chunks():
+            received.append(chunk)
+
+    assert received == [b"x"] * 3
+    assert refusal.value.detail.endswith("Send the key first.")
+
+
+async def test_a_client_that_becomes_known_may_take_its_time(clock: Clock) -> None:
+    reader = build_reader(Client(clock, *[8.0] * 6), dataclasses.replace(PACE, max_wait_seconds=30))
+    received = []
+    async for chunk in reader.chunks():
+        received.append(chunk)
+        reader.change_pace(PACE)
+
+    assert received == [b"x"] * 6
+
+
+def run_meter(rate_bytes: float, seconds: float) -> bool:
+    """Whether a client that sends so many bytes in each second is refused in that time."""
+    meter = Meter(PACE)
+    for _ in range(int(seconds)):
+        meter.note(int(rate_bytes), 1.0)
+        if meter.is_too_slow():
+            return True
+    return False
+
+
 @pytest.mark.parametrize(
-    ("received_bytes", "waited_seconds", "is_too_slow"),
+    ("rate_bytes", "seconds", "is_too_slow"),
     [
         (0, 59, False),
         (0, 61, True),
-        (61 * body.MIN_BYTES_PER_SECOND, 61, False),
-        (500_000_000, body.MAX_WAIT_SECONDS, False),
-        (500_000_000, body.MAX_WAIT_SECONDS + 1, True),
+        (PACE.min_bytes_per_second, 61, False),
+        (PACE.min_bytes_per_second - 1, 61, True),
+        (PACE.min_bytes_per_second, 3001, True),
+        (524_288_000 / 2990, 2990, False),  # the largest file over a line of 1.4 Mbit/s
     ],
 )
 def test_only_waiting_for_too_few_bytes_is_too_slow(
-    received_bytes: int, waited_seconds: float, is_too_slow: bool
+    rate_bytes: float, seconds: float, is_too_slow: bool
 ) -> None:
-    assert body.is_too_slow(received_bytes, waited_seconds) is is_too_slow
+    assert run_meter(rate_bytes, seconds) is is_too_slow
+
+
+def test_bytes_that_came_fast_are_no_credit_for_a_drip_later() -> None:
+    meter = Meter(PACE)
+    meter.note(500_000_000, 60.0)
+    assert not meter.is_too_slow()
+
+    meter.note(1000, 61.0)
+
+    assert meter.is_too_slow()

@@ -1,12 +1,39 @@
-"""JSON from clients, read strictly: no repeated names, no NaN, no text Postgres cannot hold."""
+"""JSON from clients, bounded and read strictly: no repeated names, no NaN, no text that Postgres
+cannot hold."""
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from litestar import Request
 from parlance.api.http.errors import FieldError, Refused
 from parlance.contracts.problems import Problem
+
+MAX_BYTES = 256 * 1024
+
+
+def check_content_type(request: Request[Any, Any, Any]) -> None:
+    """Raises Refused for a body that is declared to be something else."""
+    declared = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if declared != "application/json":
+        raise Refused(Problem.UNSUPPORTED_CONTENT_TYPE, "Send application/json.")
+
+
+async def read_object(
+    chunks: AsyncIterator[bytes], *, max_bytes: int = MAX_BYTES
+) -> dict[str, Any]:
+    """The JSON object that a body is. Raises Refused."""
+    data = bytearray()
+    async for chunk in chunks:
+        data += chunk
+        if len(data) > max_bytes:
+            raise Refused(
+                Problem.TOO_LARGE,
+                headers={"Connection": "close"},
+                members={"max_bytes": max_bytes},
+            )
+    return parse_object(bytes(data))
 
 
 def parse_json(data: bytes | str) -> Any:
