@@ -66,7 +66,10 @@ async def mark(
     await outbox.withdraw(session, company_id, call_id)
     session.add(
         tables.Deletion(
-            call_id=call_id, company_id=company_id, calljob_name=format_calljob_name(call)
+            kind=Kind.CALL,
+            subject_id=call_id,
+            company_id=company_id,
+            resource_name=format_calljob_name(call),
         )
     )
     session.add(
@@ -81,8 +84,10 @@ async def mark(
 
 async def is_deleted(session: AsyncSession, company_id: uuid.UUID, call_id: uuid.UUID) -> bool:
     """Whether the company had this call and deleted it."""
-    query = sa.select(col(tables.Deletion.call_id)).where(
-        col(tables.Deletion.company_id) == company_id, col(tables.Deletion.call_id) == call_id
+    query = sa.select(col(tables.Deletion.subject_id)).where(
+        col(tables.Deletion.company_id) == company_id,
+        col(tables.Deletion.kind) == Kind.CALL,
+        col(tables.Deletion.subject_id) == call_id,
     )
     return await session.scalar(query) is not None
 
@@ -106,7 +111,9 @@ class Eraser:
     async def erase_call(self, company_id: uuid.UUID, call_id: uuid.UUID) -> None:
         """The first pass, right after the commit. What fails is left to the recorder."""
         condition = sa.and_(
-            col(tables.Deletion.company_id) == company_id, col(tables.Deletion.call_id) == call_id
+            col(tables.Deletion.company_id) == company_id,
+            col(tables.Deletion.kind) == Kind.CALL,
+            col(tables.Deletion.subject_id) == call_id,
         )
         try:
             await self._erase(condition, limit=1)
@@ -142,10 +149,10 @@ class Eraser:
                 deletion.next_at = self._clock.now() + backoff + timedelta(seconds=REPEAT_SECONDS)
         return [
             _Target(
-                call_id=deletion.call_id,
+                call_id=deletion.subject_id,
                 company_id=deletion.company_id,
                 company=CompanySlug(slug),
-                calljob_name=deletion.calljob_name,
+                calljob_name=deletion.resource_name or "",
                 created_at=deletion.created_at,
                 attempts=deletion.attempts,
             )
@@ -169,7 +176,8 @@ class Eraser:
                 sa.update(tables.Deletion)
                 .where(
                     col(tables.Deletion.company_id) == target.company_id,
-                    col(tables.Deletion.call_id) == target.call_id,
+                    col(tables.Deletion.kind) == Kind.CALL,
+                    col(tables.Deletion.subject_id) == target.call_id,
                 )
                 .values(finished_at=self._clock.now())
             )

@@ -19,6 +19,7 @@ from parlance.api.db.session import Database
 from parlance.api.outbox.window import INLINE_SHARE, AdmissionWindow
 from parlance.contracts import ids
 from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import CallStatus, Stage
 from parlance.contracts.crs.meta import Reason
 from parlance.contracts.ids import CompanySlug
@@ -184,7 +185,7 @@ async def _lock_rows(
     row = tables.OutboxRow
     query = (
         sa.select(row)
-        .where(condition, col(row.kind) == tables.OutboxKind.CALL)
+        .where(condition, col(row.kind) == Kind.CALL)
         .order_by(col(row.priority), col(row.created_at), col(row.id))
         .limit(limit)
         .with_for_update(skip_locked=True)

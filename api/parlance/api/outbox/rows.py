@@ -10,6 +10,7 @@ import uuid
 import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.contracts import ids
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.crs import meta
 from parlance.contracts.crs.v1alpha1 import calljob
 from parlance.contracts.ids import CompanySlug
@@ -29,7 +30,7 @@ def add(
     session.add(
         tables.OutboxRow(
             company_id=call.company_id,
-            kind=tables.OutboxKind.CALL,
+            kind=Kind.CALL,
             subject_id=call.id,
             payload=build_calljob(call, company, traceparent=traceparent),
             priority=tables.PRIORITY_RANK[call.priority],
@@ -43,7 +44,7 @@ async def withdraw(session: AsyncSession, company_id: uuid.UUID, call_id: uuid.U
     await session.execute(
         sa.delete(tables.OutboxRow).where(
             col(tables.OutboxRow.company_id) == company_id,
-            col(tables.OutboxRow.kind) == tables.OutboxKind.CALL,
+            col(tables.OutboxRow.kind) == Kind.CALL,
             col(tables.OutboxRow.subject_id) == call_id,
         )
     )

@@ -14,6 +14,7 @@ from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.contracts import ids, objects
 from parlance.contracts.bus import streams
+from parlance.contracts.bus.subjects import Kind
 from parlance.runtime import store as stores
 from parlance.runtime.clock import Clock
 from parlance.runtime.errors import Retryable
@@ -104,8 +105,9 @@ class Janitor:
             metadata = job["metadata"]
             call_id = ids.parse_calljob_identity(metadata["name"], metadata["uid"])
             names[uuid.UUID(call_id)] = metadata["name"]
-        query = sa.select(col(tables.Deletion.call_id)).where(
-            col(tables.Deletion.call_id).in_(list(names)),
+        query = sa.select(col(tables.Deletion.subject_id)).where(
+            col(tables.Deletion.kind) == Kind.CALL,
+            col(tables.Deletion.subject_id).in_(list(names)),
             col(tables.Deletion.finished_at).is_not(None),
         )
         async with self._database.system_session() as session:
@@ -127,11 +129,12 @@ class Janitor:
         cutoff = self._clock.now() - timedelta(seconds=TOMBSTONE_SECONDS)
         table = tables.Deletion
         old = (
-            sa.select(col(table.call_id))
+            sa.select(col(table.kind), col(table.subject_id))
             .where(col(table.finished_at) < cutoff)
             .limit(ROWS_PER_PASS)
         )
-        return await self._delete(sa.delete(table).where(col(table.call_id).in_(old)))
+        both = sa.tuple_(col(table.kind), col(table.subject_id))
+        return await self._delete(sa.delete(table).where(both.in_(old)))
 
     async def _delete(self, statement: sa.Delete) -> int:
         async with self._database.system_session() as session:
