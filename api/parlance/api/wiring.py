@@ -11,13 +11,15 @@ from dataclasses import dataclass
 
 from parlance.api.db import session
 from parlance.api.db.session import Database
+from parlance.api.domain.calls.deleting import CallDeletions
+from parlance.api.domain.calls.jobs import CallSender
 from parlance.api.domain.calls.uploads.intake import Intake
 from parlance.api.domain.calls.uploads.reading import UploadReader
 from parlance.api.events import hub as hub_module
 from parlance.api.events.hub import Hub
 from parlance.api.identity.guard import Gate
 from parlance.api.identity.keys import KeyRing
-from parlance.api.outbox.deletions import Eraser
+from parlance.api.outbox.deletions import Deleter
 from parlance.api.outbox.relay import Relay
 from parlance.api.settings import HttpSettings, Settings
 from parlance.media import spawning
@@ -45,7 +47,7 @@ class Parts:
     uploads: UploadReader
     fetcher: Fetcher
     relay: Relay
-    eraser: Eraser
+    deleter: Deleter
     stopping: asyncio.Event
     """Set at the stop signal: not ready any more, streams and long polls end."""
 
@@ -76,6 +78,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             wait_seconds=settings.http.upload_wait_seconds,
             spawner=await stack.enter_async_context(spawning.open_template()),
         )
+        sender = CallSender(cluster, bus, clock, max_live_jobs=settings.recorder.max_live_jobs)
         yield Parts(
             settings=settings,
             database=database,
@@ -87,10 +90,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             intake=intake,
             uploads=UploadReader(gate, intake),
             fetcher=Fetcher(build_fetch_policy(settings.http)),
-            relay=Relay(
-                database, cluster, bus, clock, max_live_jobs=settings.recorder.max_live_jobs
-            ),
-            eraser=Eraser(database, cluster, objects, bus, clock),
+            relay=Relay(database, [sender], clock),
+            deleter=Deleter(database, [CallDeletions(cluster, objects, bus)], clock),
             stopping=asyncio.Event(),
         )
 

@@ -10,6 +10,7 @@ from litestar.params import FromQuery, PathParameter, QueryParameter
 from parlance.api.domain.calls import (
     audio,
     cancelling,
+    deleting,
     exports,
     operations,
     queries,
@@ -26,8 +27,8 @@ from parlance.api.http.errors import Refused, refuse_field
 from parlance.api.identity import guard as access
 from parlance.api.identity.dependencies import SCOPE_OPTION, BaseUrlIn, PartsIn, PrincipalIn
 from parlance.api.identity.keys import Scope
-from parlance.api.outbox import deletions
 from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.problems import Problem
 
@@ -266,10 +267,10 @@ class CallsController(Controller):
         """Everything of it: row, transcript, audio, events and the job in the cluster."""
         id_ = queries.parse_id(call_id)
         async with parts.database.company_session(principal.company_id) as session:
-            was_there = await deletions.mark(
+            was_there = await deleting.delete_call(
                 session, principal.company_id, id_, actor=f"key:{principal.key_id}"
             )
-            if not was_there and not await deletions.is_deleted(session, principal.company_id, id_):
+            if not was_there and not await deleting.is_deleted(session, principal.company_id, id_):
                 raise Refused(Problem.NOT_FOUND)
-        erase = BackgroundTask(parts.eraser.erase_call, principal.company_id, id_)
+        erase = BackgroundTask(parts.deleter.delete_one, principal.company_id, Kind.CALL, id_)
         return Response(None, status_code=204, background=erase)

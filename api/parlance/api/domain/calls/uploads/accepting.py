@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.db.errors import RowConflict
 from parlance.api.db.session import Database
+from parlance.api.domain.calls import jobs
 from parlance.api.domain.calls.uploads import agents, fields
 from parlance.api.domain.calls.uploads.fields import CallFields
 from parlance.api.domain.calls.uploads.intake import TakenAudio
@@ -20,7 +21,6 @@ from parlance.api.http import idempotency
 from parlance.api.http.errors import Refused
 from parlance.api.http.idempotency import Claim
 from parlance.api.identity.keys import Principal
-from parlance.api.outbox import rows as outbox
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.contracts.problems import Problem, WarningCode
@@ -112,7 +112,7 @@ async def _write(session: AsyncSession, draft: Draft, render: Render) -> tuple[t
         )
     session.add(call)
     await session.flush()  # before the outbox: a conflict shows here
-    outbox.add(
+    jobs.add(
         session,
         call,
         CompanySlug(principal.company_slug),

@@ -24,6 +24,7 @@ from parlance.api.identity.dependencies import BaseUrlIn, PartsIn
 from parlance.api.identity.keys import Scope
 from parlance.api.wiring import Parts
 from parlance.contracts import ids
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.problems import Problem
 from pydantic import JsonValue
 
@@ -148,7 +149,7 @@ async def _accept(
         media_type="application/json",
         headers=answer.headers,
         # The call is committed: the cluster may be away, the recorder relays what this does not.
-        background=BackgroundTask(parts.relay.relay_call, call.id),
+        background=BackgroundTask(parts.relay.relay_one, Kind.CALL, call.id),
     )
 
 
