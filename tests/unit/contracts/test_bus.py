@@ -75,5 +75,5 @@ def test_the_same_window_has_one_id_whoever_does_it() -> None:
 def test_every_declared_consumer_belongs_to_a_declared_stream() -> None:
     names = {stream.name for stream in streams.STREAMS}
 
-    assert {consumer.stream for consumer in streams.CONSUMERS} <= names
+    assert {consumer.stream for consumer in streams.list_consumers()} <= names
     assert all(stream.max_bytes > 0 for stream in streams.STREAMS)
