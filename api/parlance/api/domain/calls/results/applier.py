@@ -1,8 +1,8 @@
-"""Writes what the bus says about calls into Postgres: the only writer of results.
+"""Writes what the bus says about calls into Postgres: the only writer of their results.
 
-`ResultWriter.apply` takes one event and may be given it again at any time: `inbox` acks only after
-it returned. Faults of Postgres, the store and the bus pass through and the caller waits; whatever
-else is wrong is a verdict about the call and is published as its failure.
+`CallApplier.apply` takes one event and may be given it again at any time: the recorder's inbox acks
+only after it returned. Faults of Postgres, the store and the bus pass through and the caller waits;
+whatever else is wrong is a verdict about the call and is published as its failure.
 """
 
 import uuid
@@ -13,14 +13,15 @@ import structlog
 from parlance.api.db import tables
 from parlance.api.db.companies import Companies
 from parlance.api.db.session import Database
+from parlance.api.domain.calls import deleting
 from parlance.api.domain.calls.results import artefacts, records, replies, transitions
 from parlance.api.domain.calls.results.artefacts import Artefacts, BrokenArtefact
-from parlance.api.outbox import deletions
 from parlance.api.outbox import rows as outbox
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.bus import envelopes
 from parlance.contracts.bus.calls import EventType
 from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.values import Value
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import Clock
@@ -48,8 +49,10 @@ class MalformedEvent(Permanent):
         super().__init__(f"event {envelope.id} does not fit {envelope.type}")
 
 
-class ResultWriter:
-    """Applies events. One per recorder process; several processes are harmless."""
+class CallApplier:
+    """Applies the events of calls. One per recorder process; several processes are harmless."""
+
+    kind = Kind.CALL
 
     def __init__(self, database: Database, store: Store, bus: Bus, clock: Clock) -> None:
         self._database = database
@@ -95,11 +98,11 @@ class ResultWriter:
     async def _apply_queued(self, company_id: uuid.UUID, envelope: Envelope) -> None:
         queued = _parse(envelope, call_events.Queued)
         async with self._database.company_session(company_id) as session:
-            call = await records.lock_call(session, company_id, envelope)
-            if call is not None and not call.status.is_terminal:
+            call = await records.lock_or_add_call(session, company_id, envelope)
+            if call is not None and transitions.accepts(call, envelope):
                 transitions.queue(call, queued, envelope.timestamp)
                 call.updated_at = self._clock.now()
-            is_foreign = call is None and not await deletions.is_deleted(
+            is_foreign = call is None and not await deleting.is_deleted(
                 session, company_id, uuid.UUID(envelope.subject)
             )
         _count(envelope, "applied" if call is not None else "ignored")
@@ -108,10 +111,8 @@ class ResultWriter:
 
     async def _apply_started(self, company_id: uuid.UUID, envelope: Envelope) -> None:
         started = _parse(envelope, call_events.Started)
-        attempt, at = envelope.attempt, envelope.timestamp
-        await self._change(
-            company_id, envelope, lambda call: transitions.start(call, started, attempt, at)
-        )
+        at = envelope.timestamp
+        await self._change(company_id, envelope, lambda call: transitions.start(call, started, at))
 
     async def _apply_progress(self, company_id: uuid.UUID, envelope: Envelope) -> None:
         progress = _parse(envelope, call_events.Progress)
@@ -122,38 +123,35 @@ class ResultWriter:
 
     async def _apply_transcribed(self, company_id: uuid.UUID, envelope: Envelope) -> None:
         done = _parse(envelope, call_events.Transcribed)
-        attempt, at = envelope.attempt, envelope.timestamp
+        at = envelope.timestamp
         await self._change(
-            company_id,
-            envelope,
-            lambda call: transitions.finish_transcription(call, done, attempt, at),
+            company_id, envelope, lambda call: transitions.finish_transcription(call, done, at)
         )
 
     async def _apply_failed(self, company_id: uuid.UUID, envelope: Envelope) -> None:
         failed = _parse(envelope, call_events.Failed)
-        attempt, at = envelope.attempt, envelope.timestamp
-        await self._change(
-            company_id, envelope, lambda call: transitions.fail(call, failed, attempt, at)
-        )
+        at = envelope.timestamp
+        await self._change(company_id, envelope, lambda call: transitions.fail(call, failed, at))
 
     async def _apply_cancelled(self, company_id: uuid.UUID, envelope: Envelope) -> None:
         cancelled = _parse(envelope, call_events.Cancelled)
-        attempt, at = envelope.attempt, envelope.timestamp
+        at = envelope.timestamp
         await self._change(
-            company_id, envelope, lambda call: transitions.cancel(call, cancelled, attempt, at)
+            company_id, envelope, lambda call: transitions.cancel(call, cancelled, at)
         )
 
     async def _apply_analyzed(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        """Record the result, commit, then say so. Said again when the event comes again: the
-        first word may have been lost with us, and the bus drops what it has heard.
+        """Record the result, commit, then publish the end of the call. Published again when the
+        event comes again: this process may have died before, and the bus drops a repetition.
 
-        Also said where the call has ended otherwise: another recorder may have written a failure
-        that came after this event, while the operator, who reads in order, waits for our word.
+        Also published where the call has ended otherwise: another recorder may have written a
+        failure that came after this event, while the operator, which reads in order, waits for
+        the event of a recorder.
         """
         analyzed = _parse(envelope, call_events.Analyzed)
         async with self._database.company_session(company_id) as session:
             call = await records.find_call(session, company_id, uuid.UUID(envelope.subject))
-        if call is None or transitions.is_open_to(call, envelope.attempt):
+        if call is None or transitions.accepts(call, envelope):
             try:
                 found = await artefacts.fetch_artefacts(self._store, analyzed)
             except BrokenArtefact as broken:
@@ -170,16 +168,17 @@ class ResultWriter:
     async def _change(self, company_id: uuid.UUID, envelope: Envelope, change: Change) -> None:
         """Change the locked row, unless the call is over, deleted, or further already."""
         async with self._database.company_session(company_id) as session:
-            call = await records.lock_call(session, company_id, envelope)
-            if call is None or not transitions.is_open_to(call, envelope.attempt):
+            call = await records.lock_or_add_call(session, company_id, envelope)
+            if call is None or not transitions.accepts(call, envelope):
                 _count(envelope, "ignored")
                 return
+            transitions.advance_attempt(call, envelope)
             change(call)
             # When it changed here, not when it happened: whoever asks for what has changed since
             # would miss an event that was long on its way.
             call.updated_at = self._clock.now()
             if call.status.is_terminal:
-                await outbox.withdraw(session, company_id, call.id)
+                await outbox.withdraw(session, company_id, Kind.CALL, call.id)
         _count(envelope, "applied")
 
     async def _record(
@@ -192,17 +191,16 @@ class ResultWriter:
         """Transcript, segments and insights in one transaction. Returns the row as it then is;
         None when the call was deleted."""
         async with self._database.company_session(company_id) as session:
-            call = await records.lock_call(session, company_id, envelope)
-            if call is None or not transitions.is_open_to(call, envelope.attempt):
+            call = await records.lock_or_add_call(session, company_id, envelope)
+            if call is None or not transitions.accepts(call, envelope):
                 _count(envelope, "ignored")
                 return call
-            transitions.complete(
-                call, analyzed, found, attempt=envelope.attempt, at=self._clock.now()
-            )
+            transitions.advance_attempt(call, envelope)
+            transitions.complete(call, analyzed, found, self._clock.now())
             await records.replace_result(session, call, found)
-            await outbox.withdraw(session, company_id, call.id)
-            # Last, since a long result takes a while to write: whoever asks for what has changed
-            # since the newest change he knows shall find this one after it.
+            await outbox.withdraw(session, company_id, Kind.CALL, call.id)
+            # Set last, since a long result takes a while to write: pollers of `updated_since`
+            # must not skip it.
             call.updated_at = self._clock.now()
         _count(envelope, "applied")
         return call
@@ -211,7 +209,7 @@ class ResultWriter:
         self, company_id: uuid.UUID, envelope: Envelope, broken: BrokenArtefact
     ) -> None:
         async with self._database.company_session(company_id) as session:
-            if await deletions.is_deleted(session, company_id, uuid.UUID(envelope.subject)):
+            if await deleting.is_deleted(session, company_id, uuid.UUID(envelope.subject)):
                 _count(envelope, "ignored")
                 return  # its objects are gone because they were meant to go
         _count(envelope, "broken")
@@ -220,7 +218,7 @@ class ResultWriter:
 
 
 class _Pace:
-    """When the percentage of each call was written last; knows only who has to wait."""
+    """When the percentage of each call was written last; keeps only calls that have to wait."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from parlance.api.db import tables
-from parlance.api.outbox import rows as outbox
+from parlance.api.domain.calls import jobs
 from parlance.contracts.calls import CallStatus
 
 from devstack import http_probe, nats_server, ports, process, waiting
@@ -71,7 +71,7 @@ async def commit_call(parts: Parts, company: Tenant, **values: Any) -> tables.Ca
     async with parts.database.company_session(company.id) as transaction:
         transaction.add(call)
         await transaction.flush()
-        outbox.add(transaction, call, company.slug)
+        jobs.add(transaction, call, company.slug)
     return call
 
 

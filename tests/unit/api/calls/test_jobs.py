@@ -1,12 +1,10 @@
-"""The CallJob that the API asks for, and when a row is tried again."""
+"""The CallJob that the API asks for."""
 
 import uuid
 from typing import Any
 
-import pytest
 from parlance.api.db import tables
-from parlance.api.outbox import relay
-from parlance.api.outbox import rows as outbox
+from parlance.api.domain.calls import jobs
 from parlance.contracts.calls import ChannelPolicy, Priority
 from parlance.contracts.ids import CompanySlug
 
@@ -30,7 +28,7 @@ def test_the_whole_manifest() -> None:
         channels=ChannelPolicy.AGENT_RIGHT, language="en", priority=Priority.INTERACTIVE
     )
 
-    assert outbox.build_calljob(call, ACME, traceparent="00-a-b-01") == {
+    assert jobs.build_calljob(call, ACME, traceparent="00-a-b-01") == {
         "apiVersion": "parlance.dev/v1alpha1",
         "kind": "CallJob",
         "metadata": {
@@ -60,14 +58,7 @@ def test_the_whole_manifest() -> None:
 
 
 def test_a_long_call_gets_a_long_deadline() -> None:
-    spec = outbox.build_calljob(build_call(duration_seconds=36_000.0), ACME)["spec"]
+    spec = jobs.build_calljob(build_call(duration_seconds=36_000.0), ACME)["spec"]
 
     assert isinstance(spec, dict)
     assert spec["activeDeadlineSeconds"] == 72_000
-
-
-@pytest.mark.parametrize("attempts", [1, 2, 7, 1000])
-def test_backoff_is_bounded(attempts: int) -> None:
-    longest = min(relay.MAX_BACKOFF_SECONDS, relay.FIRST_BACKOFF_SECONDS * 2 ** min(attempts, 16))
-
-    assert longest / 2 <= relay.plan_backoff(attempts).total_seconds() <= longest

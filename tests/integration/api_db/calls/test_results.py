@@ -1,4 +1,5 @@
-"""The result writer on real Postgres, NATS and store: idempotent, one terminal state, no gaps."""
+"""What the recorder writes about calls, on real Postgres, NATS and store: idempotent, one terminal
+state, no gaps."""
 
 import asyncio
 import uuid
@@ -9,10 +10,9 @@ import pytest
 from parlance.api.db import tables
 from parlance.api.db.errors import DatabaseUnavailable
 from parlance.api.db.session import Database
-from parlance.api.domain.calls.results import writer as results
-from parlance.api.domain.calls.results.writer import ResultWriter
-from parlance.api.outbox import deletions
-from parlance.api.outbox import rows as outbox
+from parlance.api.domain.calls import deleting, jobs
+from parlance.api.domain.calls.results import applier as results
+from parlance.api.domain.calls.results.applier import CallApplier
 from parlance.contracts import ids
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.bus import envelopes
@@ -32,8 +32,8 @@ TEXTS = ["it was the best of times", "it was the worst of times"]
 
 
 @pytest.fixture
-def writer(database: Database, store: Store, bus: Bus) -> ResultWriter:
-    return ResultWriter(database, store, bus, SystemClock())
+def applier(database: Database, store: Store, bus: Bus) -> CallApplier:
+    return CallApplier(database, store, bus, SystemClock())
 
 
 @pytest.fixture
@@ -42,13 +42,13 @@ async def call(database: Database, acme: Tenant) -> tables.Call:
 
 
 async def apply(
-    writer: ResultWriter,
+    applier: CallApplier,
     company: Tenant,
     call_id: CallId,
     data: call_events.EventData,
     attempt: int = 1,
 ) -> None:
-    await writer.apply(support.build_event(company, call_id, data, attempt))
+    await applier.apply(support.build_event(company, call_id, data, attempt))
 
 
 async def fetch(database: Database, call: tables.Call) -> tables.Call:
@@ -58,9 +58,9 @@ async def fetch(database: Database, call: tables.Call) -> tables.Call:
 
 
 async def test_started_makes_it_processing_with_media_and_model(
-    writer: ResultWriter, database: Database, acme: Tenant, call: tables.Call
+    applier: CallApplier, database: Database, acme: Tenant, call: tables.Call
 ) -> None:
-    await apply(writer, acme, support.call_id_of(call), support.build_started(), attempt=2)
+    await apply(applier, acme, support.call_id_of(call), support.build_started(), attempt=2)
 
     stored = await fetch(database, call)
     assert stored.status is CallStatus.PROCESSING
@@ -70,12 +70,12 @@ async def test_started_makes_it_processing_with_media_and_model(
 
 
 async def test_a_late_event_is_a_new_change_for_whoever_keeps_a_copy(
-    writer: ResultWriter, database: Database, acme: Tenant, call: tables.Call
+    applier: CallApplier, database: Database, acme: Tenant, call: tables.Call
 ) -> None:
     began = tables.utc_now()
     event = support.build_event(acme, support.call_id_of(call), support.build_started())
     happened = began - timedelta(hours=1)
-    await writer.apply(event.model_copy(update={"timestamp": happened}))
+    await applier.apply(event.model_copy(update={"timestamp": happened}))
 
     stored = await fetch(database, call)
     assert stored.started_at == happened
@@ -83,7 +83,7 @@ async def test_a_late_event_is_a_new_change_for_whoever_keeps_a_copy(
 
 
 async def test_analyzed_records_everything_and_says_completed(
-    writer: ResultWriter,
+    applier: CallApplier,
     database: Database,
     store: Store,
     bus: Bus,
@@ -92,7 +92,7 @@ async def test_analyzed_records_everything_and_says_completed(
 ) -> None:
     call_id = support.call_id_of(call)
     analyzed = await support.put_result(store, acme, call_id, texts=TEXTS)
-    await apply(writer, acme, call_id, analyzed)
+    await apply(applier, acme, call_id, analyzed)
 
     stored = await fetch(database, call)
     segments = await support.fetch_segments(database, call.id)
@@ -109,19 +109,19 @@ async def test_analyzed_records_everything_and_says_completed(
 
 
 async def test_deleting_a_completed_call_takes_its_result_along(
-    writer: ResultWriter, database: Database, store: Store, acme: Tenant, call: tables.Call
+    applier: CallApplier, database: Database, store: Store, acme: Tenant, call: tables.Call
 ) -> None:
     call_id = support.call_id_of(call)
-    await apply(writer, acme, call_id, await support.put_result(store, acme, call_id, texts=TEXTS))
+    await apply(applier, acme, call_id, await support.put_result(store, acme, call_id, texts=TEXTS))
     async with database.company_session(acme.id) as transaction:
-        assert await deletions.mark(transaction, acme.id, call.id, actor="key:x")
+        assert await deleting.delete_call(transaction, acme.id, call.id, actor="key:x")
 
     assert await support.count_rows(database, tables.CallSegment) == 0
     assert await support.count_rows(database, tables.CallInsights) == 0
 
 
 async def test_the_same_result_again_changes_nothing_and_is_said_once(
-    writer: ResultWriter,
+    applier: CallApplier,
     database: Database,
     store: Store,
     bus: Bus,
@@ -130,9 +130,9 @@ async def test_the_same_result_again_changes_nothing_and_is_said_once(
 ) -> None:
     call_id = support.call_id_of(call)
     analyzed = await support.put_result(store, acme, call_id, texts=TEXTS)
-    await apply(writer, acme, call_id, analyzed)
+    await apply(applier, acme, call_id, analyzed)
     first = await fetch(database, call)
-    await apply(writer, acme, call_id, analyzed)
+    await apply(applier, acme, call_id, analyzed)
 
     assert await fetch(database, call) == first
     assert await support.count_rows(database, tables.CallSegment) == 2
@@ -140,23 +140,23 @@ async def test_the_same_result_again_changes_nothing_and_is_said_once(
 
 
 async def test_a_result_of_a_later_attempt_does_not_replace_a_recorded_one(
-    writer: ResultWriter,
+    applier: CallApplier,
     database: Database,
     store: Store,
     acme: Tenant,
     call: tables.Call,
 ) -> None:
     call_id = support.call_id_of(call)
-    await apply(writer, acme, call_id, await support.put_result(store, acme, call_id, texts=TEXTS))
+    await apply(applier, acme, call_id, await support.put_result(store, acme, call_id, texts=TEXTS))
     late = await support.put_result(store, acme, call_id, attempt=2, texts=["other"])
-    await apply(writer, acme, call_id, late, attempt=2)
+    await apply(applier, acme, call_id, late, attempt=2)
 
     texts = [segment.text for segment in await support.fetch_segments(database, call.id)]
     assert texts == TEXTS
 
 
 async def test_a_result_of_an_older_attempt_is_dropped(
-    writer: ResultWriter,
+    applier: CallApplier,
     database: Database,
     store: Store,
     bus: Bus,
@@ -164,9 +164,9 @@ async def test_a_result_of_an_older_attempt_is_dropped(
     call: tables.Call,
 ) -> None:
     call_id = support.call_id_of(call)
-    await apply(writer, acme, call_id, support.build_started(), attempt=2)
+    await apply(applier, acme, call_id, support.build_started(), attempt=2)
     stale = await support.put_result(store, acme, call_id, texts=["stale"])
-    await apply(writer, acme, call_id, stale, attempt=1)
+    await apply(applier, acme, call_id, stale, attempt=1)
 
     assert (await fetch(database, call)).status is CallStatus.PROCESSING
     assert await support.fetch_segments(database, call.id) == []
@@ -181,7 +181,7 @@ async def test_a_result_of_an_older_attempt_is_dropped(
     ],
 )
 async def test_the_first_terminal_state_wins_and_is_said_to_who_waits_for_the_result(
-    writer: ResultWriter,
+    applier: CallApplier,
     database: Database,
     store: Store,
     bus: Bus,
@@ -193,10 +193,10 @@ async def test_the_first_terminal_state_wins_and_is_said_to_who_waits_for_the_re
     """Two recorders may take events out of order. The operator reads them in order, so it has heard
     of the analysis first and waits for the recorder's word."""
     call_id = support.call_id_of(call)
-    await apply(writer, acme, call_id, data)
+    await apply(applier, acme, call_id, data)
     analyzed = await support.put_result(store, acme, call_id, texts=TEXTS)
-    await apply(writer, acme, call_id, analyzed)
-    await apply(writer, acme, call_id, call_events.Cancelled())
+    await apply(applier, acme, call_id, analyzed)
+    await apply(applier, acme, call_id, call_events.Cancelled())
 
     assert (await fetch(database, call)).status is status
     assert await support.fetch_segments(database, call.id) == []
@@ -207,9 +207,9 @@ async def test_the_first_terminal_state_wins_and_is_said_to_who_waits_for_the_re
 
 
 async def test_failed_keeps_what_a_person_needs(
-    writer: ResultWriter, database: Database, acme: Tenant, call: tables.Call
+    applier: CallApplier, database: Database, acme: Tenant, call: tables.Call
 ) -> None:
-    await apply(writer, acme, support.call_id_of(call), support.build_failed())
+    await apply(applier, acme, support.call_id_of(call), support.build_failed())
 
     stored = await fetch(database, call)
     assert stored.error_code == "undecodable_audio"
@@ -222,24 +222,24 @@ async def test_progress_is_written_and_then_throttled(
     database: Database, store: Store, bus: Bus, acme: Tenant, call: tables.Call
 ) -> None:
     clock = ManualClock()
-    writer = ResultWriter(database, store, bus, clock)
+    applier = CallApplier(database, store, bus, clock)
     call_id = support.call_id_of(call)
-    await apply(writer, acme, call_id, support.build_started())
+    await apply(applier, acme, call_id, support.build_started())
     progress = call_events.Progress(
         percent=40, stage=Stage.TRANSCRIBE, processed_seconds=4, total_seconds=10
     )
     event = support.build_event(acme, call_id, progress)
-    assert writer.is_wanted(event)
-    await writer.apply(event)
+    assert applier.is_wanted(event)
+    await applier.apply(event)
 
     assert (await fetch(database, call)).percent == 40
-    assert not writer.is_wanted(event)
+    assert not applier.is_wanted(event)
     clock.advance(results.PROGRESS_SECONDS)
-    assert writer.is_wanted(event)
+    assert applier.is_wanted(event)
 
 
 async def test_a_call_by_kubectl_gets_its_row(
-    writer: ResultWriter, database: Database, acme: Tenant
+    applier: CallApplier, database: Database, acme: Tenant
 ) -> None:
     call_id = ids.parse_call_id(str(uuid.uuid4()))
     queued = call_events.Queued(
@@ -250,8 +250,8 @@ async def test_a_call_by_kubectl_gets_its_row(
         channels=ChannelPolicy.AGENT_LEFT,
         priority=Priority.BULK,
     )
-    await apply(writer, acme, call_id, queued)
-    await apply(writer, acme, call_id, queued)
+    await apply(applier, acme, call_id, queued)
+    await apply(applier, acme, call_id, queued)
 
     stored = await support.fetch_call(database, call_id)
     assert stored is not None
@@ -262,10 +262,10 @@ async def test_a_call_by_kubectl_gets_its_row(
 
 
 async def test_a_call_by_kubectl_completes_although_its_first_event_was_lost(
-    writer: ResultWriter, database: Database, store: Store, acme: Tenant
+    applier: CallApplier, database: Database, store: Store, acme: Tenant
 ) -> None:
     call_id = ids.parse_call_id(str(uuid.uuid4()))
-    await apply(writer, acme, call_id, await support.put_result(store, acme, call_id, texts=TEXTS))
+    await apply(applier, acme, call_id, await support.put_result(store, acme, call_id, texts=TEXTS))
 
     stored = await support.fetch_call(database, call_id)
     assert stored is not None
@@ -273,12 +273,12 @@ async def test_a_call_by_kubectl_completes_although_its_first_event_was_lost(
 
 
 async def test_an_unknown_company_fails_the_call(
-    writer: ResultWriter, database: Database, bus: Bus
+    applier: CallApplier, database: Database, bus: Bus
 ) -> None:
     nobody = Tenant(id=uuid.uuid4(), slug=ids.parse_company("nobody"))
     call_id = ids.new_call_id()
     await apply(
-        writer, nobody, call_id, call_events.Queued(name="x", namespace="parlance", uid=call_id)
+        applier, nobody, call_id, call_events.Queued(name="x", namespace="parlance", uid=call_id)
     )
 
     [failed] = await support.read_events(bus)
@@ -288,11 +288,11 @@ async def test_an_unknown_company_fails_the_call(
 
 
 async def test_a_job_named_after_another_companys_call_fails(
-    writer: ResultWriter, database: Database, bus: Bus, globex: Tenant, call: tables.Call
+    applier: CallApplier, database: Database, bus: Bus, globex: Tenant, call: tables.Call
 ) -> None:
     call_id = support.call_id_of(call)
     queued = call_events.Queued(name=f"call-{call_id}", namespace="parlance", uid="u")
-    await apply(writer, globex, call_id, queued)
+    await apply(applier, globex, call_id, queued)
 
     [failed] = await support.read_events(bus)
     assert failed.data["reason"] == "IdTaken"
@@ -300,7 +300,7 @@ async def test_a_job_named_after_another_companys_call_fails(
 
 
 async def test_events_of_a_deleted_call_are_ignored(
-    writer: ResultWriter,
+    applier: CallApplier,
     database: Database,
     store: Store,
     bus: Bus,
@@ -310,10 +310,10 @@ async def test_events_of_a_deleted_call_are_ignored(
     call_id = support.call_id_of(call)
     analyzed = await support.put_result(store, acme, call_id, texts=TEXTS)
     async with database.company_session(acme.id) as transaction:
-        await deletions.mark(transaction, acme.id, call.id, actor="key:x")
+        await deleting.delete_call(transaction, acme.id, call.id, actor="key:x")
     queued = call_events.Queued(name=f"call-{call_id}", namespace="parlance", uid="u")
     for data in (queued, support.build_started(), analyzed, call_events.Cancelled()):
-        await apply(writer, acme, call_id, data)
+        await apply(applier, acme, call_id, data)
 
     assert await support.fetch_call(database, call.id) is None
     assert await support.read_events(bus) == []
@@ -321,7 +321,7 @@ async def test_events_of_a_deleted_call_are_ignored(
 
 @pytest.mark.parametrize("damage", ["missing", "changed", "not json"])
 async def test_a_broken_artefact_fails_the_call(
-    writer: ResultWriter,
+    applier: CallApplier,
     database: Database,
     store: Store,
     bus: Bus,
@@ -338,27 +338,27 @@ async def test_a_broken_artefact_fails_the_call(
         if damage == "not json":
             sha256 = stored.sha256 or ""
             analyzed = analyzed.model_copy(update={"insights_sha256": sha256})
-    await apply(writer, acme, call_id, analyzed)
+    await apply(applier, acme, call_id, analyzed)
     [failed] = await support.read_events(bus)
-    await writer.apply(failed)
+    await applier.apply(failed)
 
     assert failed.data["reason"] == "OutputWriteFailed"
     assert (await fetch(database, call)).status is CallStatus.FAILED
 
 
 async def test_thirty_thousand_segments_are_recorded_at_once(
-    writer: ResultWriter, database: Database, store: Store, acme: Tenant, call: tables.Call
+    applier: CallApplier, database: Database, store: Store, acme: Tenant, call: tables.Call
 ) -> None:
     call_id = support.call_id_of(call)
     texts = [f"sentence number {number}" for number in range(30_000)]
     analyzed = await support.put_result(store, acme, call_id, texts=texts)
-    await apply(writer, acme, call_id, analyzed)
+    await apply(applier, acme, call_id, analyzed)
 
     assert await support.count_rows(database, tables.CallSegment) == 30_000
 
 
 async def test_a_crash_while_recording_leaves_nothing_half_done(
-    writer: ResultWriter,
+    applier: CallApplier,
     database: Database,
     store: Store,
     acme: Tenant,
@@ -371,12 +371,12 @@ async def test_a_crash_while_recording_leaves_nothing_half_done(
     call_id = support.call_id_of(call)
     analyzed = await support.put_result(store, acme, call_id, texts=TEXTS)
     async with database.company_session(acme.id) as transaction:
-        outbox.add(transaction, call, acme.slug)
+        jobs.add(transaction, call, acme.slug)
 
     relay = await asyncpg.connect(urls.owner)
     try:
         await relay.execute("BEGIN; SELECT id FROM outbox FOR UPDATE")
-        recording = asyncio.create_task(apply(writer, acme, call_id, analyzed))
+        recording = asyncio.create_task(apply(applier, acme, call_id, analyzed))
         waiters = "SELECT count(*) FROM pg_locks WHERE NOT granted"
         await waiting.wait_until(lambda: relay.fetchval(waiters), 10, "the row is waited for")
         await postgres_server.process.kill()
@@ -388,6 +388,6 @@ async def test_a_crash_while_recording_leaves_nothing_half_done(
     assert await support.fetch_segments(database, call.id) == []
     assert (await fetch(database, call)).status is CallStatus.QUEUED
 
-    await apply(writer, acme, call_id, analyzed)
+    await apply(applier, acme, call_id, analyzed)
     assert len(await support.fetch_segments(database, call.id)) == 2
     assert await support.count_rows(database, tables.OutboxRow) == 0

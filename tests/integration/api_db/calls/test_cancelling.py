@@ -2,9 +2,8 @@
 
 import uuid
 
-from parlance.api.domain.calls import cancelling
+from parlance.api.domain.calls import cancelling, jobs
 from parlance.api.identity.principal import Principal
-from parlance.api.outbox import rows as outbox
 from parlance.contracts.calls import CallStatus
 
 from tests.integration.api_db import support
@@ -18,7 +17,7 @@ async def cancel(parts: Parts, company: Tenant, call_id: uuid.UUID) -> None:
 
 async def test_a_call_with_a_job_is_cancelled_by_the_cluster(parts: Parts, acme: Tenant) -> None:
     call = await support.add_call(parts.database, acme, audio_key="acme/calls/x/audio.wav")
-    await parts.kube.create_calljob(outbox.build_calljob(call, acme.slug))
+    await parts.kube.create_calljob(jobs.build_calljob(call, acme.slug))
 
     await cancel(parts, acme, call.id)
 

@@ -10,6 +10,7 @@ from parlance.api.recorder.inbox import Inbox
 from parlance.contracts import ids
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import Stage
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.runtime import bus as bus_package
@@ -21,8 +22,10 @@ from parlance.runtime.settings import BusSettings
 from devstack import nats_server, waiting
 
 
-class ScriptedWriter:
+class ScriptedApplier:
     """Notes what it was given; `trouble` decides what it raises."""
+
+    kind = Kind.CALL
 
     def __init__(self) -> None:
         self.applied: dict[str, list[str]] = defaultdict(list)
@@ -51,14 +54,14 @@ class ScriptedWriter:
 
 
 @pytest.fixture
-def writer() -> ScriptedWriter:
-    return ScriptedWriter()
+def applier() -> ScriptedApplier:
+    return ScriptedApplier()
 
 
 @contextlib.asynccontextmanager
 async def running(
     bus: Bus,
-    writer: ScriptedWriter,
+    applier: ScriptedApplier,
     *,
     hold_seconds: float = 60.0,
     return_seconds: float = 30.0,
@@ -67,7 +70,7 @@ async def running(
     stopping = asyncio.Event()
     inbox = Inbox(
         bus,
-        writer,
+        [applier],
         SystemClock(),
         stopping,
         hold_seconds=hold_seconds,
@@ -102,98 +105,98 @@ async def publish_progress(bus: Bus, call_id: CallId, count: int) -> list[str]:
 
 
 async def test_events_of_a_call_are_applied_in_order_and_once(
-    bus: Bus, writer: ScriptedWriter
+    bus: Bus, applier: ScriptedApplier
 ) -> None:
     calls = [ids.new_call_id() for _ in range(5)]
     published = await asyncio.gather(*(publish_progress(bus, call, 30) for call in calls))
-    writer.delay_seconds = 0.002
-    async with running(bus, writer):
-        await waiting.wait_until(lambda: writer.count >= 150, 20, "all events are applied")
+    applier.delay_seconds = 0.002
+    async with running(bus, applier):
+        await waiting.wait_until(lambda: applier.count >= 150, 20, "all events are applied")
 
-    assert [writer.applied[call] for call in calls] == published
+    assert [applier.applied[call] for call in calls] == published
 
 
-async def test_applied_events_do_not_come_again(bus: Bus, writer: ScriptedWriter) -> None:
+async def test_applied_events_do_not_come_again(bus: Bus, applier: ScriptedApplier) -> None:
     await publish_progress(bus, ids.new_call_id(), 3)
-    async with running(bus, writer):
-        await waiting.wait_until(lambda: writer.count == 3, 10, "the events are applied")
-    async with running(bus, writer):
+    async with running(bus, applier):
+        await waiting.wait_until(lambda: applier.count == 3, 10, "the events are applied")
+    async with running(bus, applier):
         await publish_progress(bus, ids.new_call_id(), 1)
-        await waiting.wait_until(lambda: writer.count == 4, 10, "the new event is applied")
+        await waiting.wait_until(lambda: applier.count == 4, 10, "the new event is applied")
 
-    assert writer.tries == 4
+    assert applier.tries == 4
 
 
-async def test_trouble_holds_events_without_a_hot_loop(bus: Bus, writer: ScriptedWriter) -> None:
-    writer.trouble = Retryable("away")
+async def test_trouble_holds_events_without_a_hot_loop(bus: Bus, applier: ScriptedApplier) -> None:
+    applier.trouble = Retryable("away")
     published = await publish_progress(bus, ids.new_call_id(), 3)
-    async with running(bus, writer):
-        await waiting.wait_until(lambda: writer.tries >= 2, 10, "it was tried again")
-        assert writer.tries < 5
-        writer.trouble = None
-        await waiting.wait_until(lambda: writer.count == 3, 10, "the events are applied")
+    async with running(bus, applier):
+        await waiting.wait_until(lambda: applier.tries >= 2, 10, "it was tried again")
+        assert applier.tries < 5
+        applier.trouble = None
+        await waiting.wait_until(lambda: applier.count == 3, 10, "the events are applied")
 
-    assert list(writer.applied.values()) == [published]
+    assert list(applier.applied.values()) == [published]
 
 
 async def test_trouble_with_one_call_does_not_stop_the_others(
-    bus: Bus, writer: ScriptedWriter
+    bus: Bus, applier: ScriptedApplier
 ) -> None:
     troubled, healthy = ids.new_call_id(), ids.new_call_id()
-    writer.trouble, writer.troubled_call = Retryable("away"), troubled
+    applier.trouble, applier.troubled_call = Retryable("away"), troubled
     await publish_progress(bus, troubled, 2)
     await publish_progress(bus, healthy, 2)
-    async with running(bus, writer):
-        await waiting.wait_until(lambda: writer.count == 2, 10, "the healthy call is applied")
+    async with running(bus, applier):
+        await waiting.wait_until(lambda: applier.count == 2, 10, "the healthy call is applied")
 
-    assert set(writer.applied) == {healthy}
+    assert set(applier.applied) == {healthy}
 
 
 async def test_held_events_are_kept_alive_and_go_back_in_the_end(
-    bus: Bus, writer: ScriptedWriter
+    bus: Bus, applier: ScriptedApplier
 ) -> None:
-    writer.trouble = Retryable("away")
+    applier.trouble = Retryable("away")
     await publish_progress(bus, ids.new_call_id(), 2)
-    async with running(bus, writer, hold_seconds=0.2, return_seconds=0.1):
-        await waiting.wait_until(lambda: writer.tries >= 3, 10, "it came back from the bus")
-        writer.trouble = None
-        await waiting.wait_until(lambda: writer.count == 2, 10, "the events are applied")
+    async with running(bus, applier, hold_seconds=0.2, return_seconds=0.1):
+        await waiting.wait_until(lambda: applier.tries >= 3, 10, "it came back from the bus")
+        applier.trouble = None
+        await waiting.wait_until(lambda: applier.count == 2, 10, "the events are applied")
 
 
-async def test_a_defect_is_given_up_in_the_end(bus: Bus, writer: ScriptedWriter) -> None:
+async def test_a_defect_is_given_up_in_the_end(bus: Bus, applier: ScriptedApplier) -> None:
     poison = ids.new_call_id()
-    writer.trouble, writer.troubled_call = ZeroDivisionError(), poison
+    applier.trouble, applier.troubled_call = ZeroDivisionError(), poison
     published = await publish_progress(bus, poison, 1)
-    async with running(bus, writer, return_seconds=0.05, max_deliveries=3):
-        await waiting.wait_until(lambda: writer.given_up, 20, "the event is given up")
+    async with running(bus, applier, return_seconds=0.05, max_deliveries=3):
+        await waiting.wait_until(lambda: applier.given_up, 20, "the event is given up")
 
-    assert writer.given_up == published
-    assert writer.tries == 3
+    assert applier.given_up == published
+    assert applier.tries == 3
 
 
 async def test_a_restart_of_the_bus_loses_nothing(
-    nats: nats_server.NatsServer, writer: ScriptedWriter
+    nats: nats_server.NatsServer, applier: ScriptedApplier
 ) -> None:
     settings = BusSettings(nats_url=nats.url, publish_deadline_seconds=20)
-    async with bus_package.open_bus(settings, client_name="test") as bus, running(bus, writer):
+    async with bus_package.open_bus(settings, client_name="test") as bus, running(bus, applier):
         first = await publish_progress(bus, ids.new_call_id(), 5)
         await nats.process.kill()
         await nats.process.start()
         second = await publish_progress(bus, ids.new_call_id(), 5)
         await waiting.wait_until(
-            lambda: len(writer.applied) == 2 and writer.count >= 10, 60, "all are applied"
+            lambda: len(applier.applied) == 2 and applier.count >= 10, 60, "all are applied"
         )
 
-    assert [list(dict.fromkeys(applied)) for applied in writer.applied.values()] == [first, second]
+    assert [list(dict.fromkeys(applied)) for applied in applier.applied.values()] == [first, second]
 
 
 async def test_a_wiped_bus_is_taken_up_anew(
-    nats: nats_server.NatsServer, writer: ScriptedWriter
+    nats: nats_server.NatsServer, applier: ScriptedApplier
 ) -> None:
     settings = BusSettings(nats_url=nats.url, publish_deadline_seconds=20)
-    async with bus_package.open_bus(settings, client_name="test") as bus, running(bus, writer):
+    async with bus_package.open_bus(settings, client_name="test") as bus, running(bus, applier):
         await publish_progress(bus, ids.new_call_id(), 2)
-        await waiting.wait_until(lambda: writer.count == 2, 20, "the events are applied")
+        await waiting.wait_until(lambda: applier.count == 2, 20, "the events are applied")
         await nats.wipe()
         await publish_progress(bus, ids.new_call_id(), 2)
-        await waiting.wait_until(lambda: writer.count == 4, 60, "the new events are applied")
+        await waiting.wait_until(lambda: applier.count == 4, 60, "the new events are applied")
