@@ -14,12 +14,14 @@ from dataclasses import dataclass
 
 import structlog
 from opentelemetry import context, propagate
+from parlance.runtime import redaction
 from parlance.runtime.settings import TelemetrySettings
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 HealthCheck = Callable[[], Awaitable[Mapping[str, str]]]
 """Problems by part; an empty mapping means healthy."""
 
+_HTTP_CLIENTS = ("httpx", "httpcore")
 _MAX_REQUEST_BYTES = 8192
 _REQUEST_DEADLINE_SECONDS = 5.0
 
@@ -33,13 +35,13 @@ def configure(settings: TelemetrySettings, *, service: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
+    # Tracebacks come without local variables: keys, passwords and words of calls are among them.
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer()
+        else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     )
     if settings.log_format == "json":
-        # Without the frames' local variables: keys, passwords and words of calls are among them.
         transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         shared.append(structlog.processors.ExceptionRenderer(transformer))
     structlog.configure(
@@ -52,11 +54,23 @@ def configure(settings: TelemetrySettings, *, service: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                renderer,
+                _redact,
+            ],
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in _HTTP_CLIENTS:
+        # They log every address, and at DEBUG every header, whose paths may be secret as a whole.
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _redact(_: object, __: str, line: structlog.typing.EventDict) -> str:
+    """The last processor: by now the entry is text."""
+    return redaction.redact_addresses(str(line))
 
 
 def current_trace() -> dict[str, str]:
