@@ -113,8 +113,12 @@ class RecorderSettings(SettingsGroup):
     janitor_seconds: float = Field(default=60.0, gt=0)
     """Time between two passes of the janitor."""
     orphan_seconds: float = Field(default=3600.0, gt=0)
-    """Age at which an upload or an object that no row knows counts as left behind. Longer than
-    the longest upload."""
+    """Age at which an upload counts as left behind, and at which an object without a row becomes a
+    suspect. Longer than the longest upload."""
+    max_orphan_suspects: int = Field(default=20, ge=0)
+    """Objects without a row are deleted after 72 h if nobody speaks of them, but none at all while
+    more than this many calls are concerned: a database restored from a backup has no rows for what
+    is newer. Raise it once you know that they may go; 0 keeps all of them."""
 
 
 @dataclass(frozen=True, slots=True)

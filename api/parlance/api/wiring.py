@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from parlance.api.db import session
 from parlance.api.db.session import Database
 from parlance.api.domain.calls import area as calls
+from parlance.api.domain.calls.deleting import CallDeletions
+from parlance.api.domain.calls.jobs import CallSender
 from parlance.api.events import area as events
 from parlance.api.events import hub as hub_module
 from parlance.api.events.hub import Hub
@@ -20,7 +22,7 @@ from parlance.api.health.checks import Readiness
 from parlance.api.http.areas import Area
 from parlance.api.identity.guard import Gate
 from parlance.api.identity.keys import KeyRing
-from parlance.api.outbox.deletions import Eraser
+from parlance.api.outbox.deletions import Deleter
 from parlance.api.outbox.relay import Relay
 from parlance.api.settings import Settings
 from parlance.media import spawning
@@ -79,6 +81,7 @@ def build_wired(
     spawner: Spawner | None = None,
 ) -> Wired:
     clock = SystemClock()
+    sender = CallSender(cluster, bus, clock, max_live_jobs=settings.recorder.max_live_jobs)
     gate = Gate(KeyRing(database, clock))
     stopping = asyncio.Event()
     readiness = Readiness(
@@ -95,10 +98,8 @@ def build_wired(
             kube=cluster,
             hub=hub,
             gate=gate,
-            relay=Relay(
-                database, cluster, bus, clock, max_live_jobs=settings.recorder.max_live_jobs
-            ),
-            eraser=Eraser(database, cluster, objects, bus, clock),
+            relay=Relay(database, [sender], clock),
+            deleter=Deleter(database, [CallDeletions(cluster, objects, bus)], clock),
             spawner=spawner,
         ),
         events.build_area(hub, gate),

@@ -17,7 +17,7 @@ from parlance.api.events.hub import Hub
 from parlance.api.http.areas import Area
 from parlance.api.http.body import Pace
 from parlance.api.identity.guard import Gate
-from parlance.api.outbox.deletions import Eraser
+from parlance.api.outbox.deletions import Deleter
 from parlance.api.outbox.relay import Relay
 from parlance.api.settings import HttpSettings
 from parlance.media.limits import MediaLimits
@@ -41,14 +41,14 @@ def build_area(
     hub: Hub,
     gate: Gate,
     relay: Relay,
-    eraser: Eraser,
+    deleter: Deleter,
     spawner: Spawner | None = None,
 ) -> Area:
     """Calls over HTTP: uploads, reading, following, cancelling and deleting."""
     media = MediaLimits()
     intake = Intake(store, max_bytes=settings.max_upload_bytes, limits=media, spawner=spawner)
     places = Places(build_place_limits(settings))
-    calls = Calls(database, store, kube, bus, hub, gate, eraser)
+    calls = Calls(database, store, kube, bus, hub, gate, deleter)
     uploads = Uploads(
         UploadReader(gate, places, intake, build_read_limits(settings)),
         Acceptor(database, intake, build_url_fetcher(settings), relay),

@@ -6,10 +6,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from parlance.api.db import tables
+from parlance.api.domain.calls import deleting
 from parlance.api.http import paging
 from parlance.api.http.errors import Refused
 from parlance.api.http.paging import Key, Order, Page
-from parlance.api.outbox import deletions
 from parlance.contracts import ids
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.ids import InvalidId
@@ -54,7 +54,7 @@ async def fetch_call(session: AsyncSession, company_id: uuid.UUID, call_id: uuid
     row = (await session.execute(_select(company_id).where(_is(call_id)))).one_or_none()
     if row is not None:
         return FoundCall(row[0], row[1])
-    if await deletions.is_deleted(session, company_id, call_id):
+    if await deleting.is_deleted(session, company_id, call_id):
         raise Refused(Problem.GONE)
     raise Refused(Problem.NOT_FOUND)
 

@@ -13,6 +13,7 @@ from parlance.api.db.session import Database
 from parlance.api.domain.calls import (
     audio,
     cancelling,
+    deleting,
     exports,
     operations,
     queries,
@@ -34,9 +35,9 @@ from parlance.api.http.paging import CursorIn, LimitIn
 from parlance.api.identity import guard
 from parlance.api.identity.guard import Gate, PrincipalIn
 from parlance.api.identity.scopes import Scope
-from parlance.api.outbox import deletions
-from parlance.api.outbox.deletions import Eraser
+from parlance.api.outbox.deletions import Deleter
 from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.problems import Problem
 from parlance.runtime.bus import Bus
@@ -68,7 +69,7 @@ class Calls:
     bus: Bus
     hub: Hub
     gate: Gate
-    eraser: Eraser
+    deleter: Deleter
 
 
 CallsIn = NamedDependency[SkipValidation[Calls]]
@@ -290,8 +291,8 @@ class CallsController(Controller):
         id_ = queries.parse_id(call_id)
         company_id = principal.company_id
         async with calls.database.company_session(company_id) as session:
-            was_there = await deletions.mark(session, company_id, id_, actor=principal.actor)
-            if not was_there and not await deletions.is_deleted(session, company_id, id_):
+            was_there = await deleting.delete_call(session, company_id, id_, actor=principal.actor)
+            if not was_there and not await deleting.is_deleted(session, company_id, id_):
                 raise Refused(Problem.NOT_FOUND)
-        erase = BackgroundTask(calls.eraser.erase_call, company_id, id_)
+        erase = BackgroundTask(calls.deleter.delete_one, company_id, Kind.CALL, id_)
         return Response(None, status_code=204, background=erase)

@@ -14,15 +14,15 @@ from litestar.background_tasks import BackgroundTask
 from parlance.api.db import tables
 from parlance.api.db.errors import RowConflict
 from parlance.api.db.session import Database
-from parlance.api.domain.calls import schemas, views
+from parlance.api.domain.calls import jobs, schemas, views
 from parlance.api.domain.calls.uploads import agents, fetching, fields
 from parlance.api.domain.calls.uploads.fetching import UrlFetcher
 from parlance.api.domain.calls.uploads.intake import Intake, TakenAudio
 from parlance.api.domain.calls.uploads.upload import Upload
 from parlance.api.http import idempotency
 from parlance.api.http.errors import Refused
-from parlance.api.outbox import rows as outbox
 from parlance.api.outbox.relay import Relay
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.problems import Problem, WarningCode
 from parlance.media.probe import ProbedMedia
@@ -79,7 +79,7 @@ class Acceptor:
         call, answer = await self._commit(upload, audio, probed)
         _ACCEPTED.labels(call.source).inc()
         # The call is committed: the cluster may be away, the recorder relays what this does not.
-        answer.background = BackgroundTask(self._relay.relay_call, call.id)
+        answer.background = BackgroundTask(self._relay.relay_one, Kind.CALL, call.id)
         return answer
 
     async def _commit(
@@ -117,7 +117,7 @@ async def _write(
     session.add(call)
     await session.flush()  # before the outbox: a conflict shows here
     traceparent = telemetry.current_trace().get("traceparent")
-    outbox.add(session, call, principal.company_slug, traceparent=traceparent)
+    jobs.add(session, call, principal.company_slug, traceparent=traceparent)
     session.add(
         tables.AuditEntry(
             company_id=principal.company_id,
