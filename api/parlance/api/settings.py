@@ -89,6 +89,9 @@ class HttpSettings(SettingsGroup):
     fetch_allowed_hosts: tuple[str, ...] = ()
     """Host names or networks inside which `audio_url` may point although they are not public
     (JSON list). Everything that is not public is refused otherwise."""
+    fetch_refusal_seconds: float = Field(default=1.0, ge=0)
+    """An `audio_url` that may not be fetched is refused no sooner than this: otherwise the time of
+    the lookup would tell which names exist inside the network. Longer than most lookups."""
     drain_seconds: float = Field(default=10.0, ge=0)
     """After a stop signal, how long running requests may take; event streams end at once."""
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
+import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,15 +12,18 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 from parlance.api.db import tables
+from parlance.api.domain.calls.reading import CallReader
 from parlance.api.events import following, frames
 from parlance.api.events import hub as hubs
 from parlance.api.events.following import Ended, Position
 from parlance.api.events.hub import Hub, Topic
 from parlance.api.identity.guard import Access, Gate
 from parlance.api.identity.keys import KeyRing
+from parlance.api.identity.principal import Principal
 from parlance.api.identity.scopes import Scope
 from parlance.contracts import ids
 from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus import envelopes
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import Stage
@@ -271,6 +275,66 @@ async def test_a_stream_ends_soon_after_its_key_was_revoked(api: Api, acme: Acco
 
         async for _ in body:
             pass
+
+
+async def test_a_ping_of_a_quiet_stream_costs_one_transaction_at_most(
+    api: Api, acme: Account, open_hub: OpenHub
+) -> None:
+    call = tables.Call(company_id=acme.id)
+    async with api.database.company_session(acme.id) as session:
+        session.add(call)
+    principal = Principal(acme.id, ACME, "key:x", frozenset({"admin"}))
+    reader = CallReader(api.database, principal, "http://x", call.id)
+    begun: list[object] = []
+    stream = following.follow(await open_hub(), reader.topic, Position(), reader)
+    async with asyncio.timeout(20), contextlib.aclosing(stream):
+        opening = [await anext(stream), await anext(stream)]
+        sa.event.listen(api.database._engine.sync_engine, "begin", begun.append)
+
+        ping = await anext(stream)
+
+    assert (opening[0], ping) == (frames.PREAMBLE, frames.PING)
+    assert opening[1].startswith(b"event: snapshot")
+    assert len(begun) <= 1
+
+
+async def test_the_stream_of_a_call_that_is_deleted_ends(
+    api: Api, acme: Account, open_hub: OpenHub
+) -> None:
+    principal = Principal(acme.id, ACME, "key:x", frozenset({"admin"}))
+    reader = CallReader(api.database, principal, "http://x", uuid.uuid4())
+    client = Client()
+
+    stream = following.follow(await open_hub(), reader.topic, Position(), reader)
+    await read_all(stream, client)
+
+    assert client.names == []
+
+
+async def test_what_is_stored_is_narrowed_to_the_kinds_that_a_client_may_see(
+    bus: Bus, open_hub: OpenHub
+) -> None:
+    call_id = ids.new_call_id()
+    await bus.publish_event(progress(call_id, 0))
+    ticket = envelopes.build_event(
+        "ticket.created", call_events.Cancelled(), company=ACME, subject="7", attempt=1
+    )
+    last = await bus.publish_event(ticket)
+    hub = await open_hub()
+    found = {}
+    for kinds in ({Kind.CALL}, {Kind.TICKET}, {Kind.CALL, Kind.TICKET}):
+        topic = Topic(ACME, frozenset(kinds))
+        with hub.listen(topic) as listener:
+            listener.head = last
+            events = hub.follow(listener, after=0)
+            async with asyncio.timeout(10), contextlib.aclosing(events):
+                found[topic.kinds] = [(await anext(events)).envelope.type for _ in kinds]
+
+    assert found == {
+        frozenset({Kind.CALL}): ["call.progress"],
+        frozenset({Kind.TICKET}): ["ticket.created"],
+        frozenset({Kind.CALL, Kind.TICKET}): ["call.progress", "ticket.created"],
+    }
 
 
 async def test_a_company_stream_shows_nothing_of_another_company(

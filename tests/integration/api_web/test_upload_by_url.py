@@ -59,6 +59,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         http_port=0,
         max_upload_bytes=1_000_000,
         fetch_allowed_hosts=("127.0.0.1/32",),
+        fetch_refusal_seconds=0.05,
     )
     async with open_api(dataclasses.replace(settings, http=http)) as opened:
         yield opened
@@ -105,6 +106,7 @@ async def test_the_address_may_come_as_json(
         "http://10.0.0.1/a.wav",
         "http://[::1]/a.wav",
         "http://localhost/a.wav",
+        "http://no-such-name.example/a.wav",
         "file:///etc/passwd",
         "http://user:pw@127.0.0.1/a.wav",
         "nonsense",

@@ -7,6 +7,7 @@ from parlance.api.domain.calls import limits
 from parlance.api.domain.calls.routes import Calls, CallsController
 from parlance.api.domain.calls.uploads import routes as upload_routes
 from parlance.api.domain.calls.uploads.accepting import Acceptor
+from parlance.api.domain.calls.uploads.fetching import UrlFetcher
 from parlance.api.domain.calls.uploads.form import ReadLimits
 from parlance.api.domain.calls.uploads.intake import Intake
 from parlance.api.domain.calls.uploads.places import PlaceLimits, Places
@@ -50,7 +51,7 @@ def build_area(
     calls = Calls(database, store, kube, bus, hub, gate, deleter)
     uploads = Uploads(
         UploadReader(gate, places, intake, build_read_limits(settings)),
-        Acceptor(database, intake, Fetcher(build_fetch_policy(settings)), relay),
+        Acceptor(database, intake, build_url_fetcher(settings), relay),
     )
     router = Router(
         "/",
@@ -95,9 +96,10 @@ def build_read_limits(settings: HttpSettings) -> ReadLimits:
     )
 
 
-def build_fetch_policy(settings: HttpSettings) -> FetchPolicy:
-    return FetchPolicy(
+def build_url_fetcher(settings: HttpSettings) -> UrlFetcher:
+    policy = FetchPolicy(
         max_bytes=settings.max_upload_bytes,
         allow=addresses.parse_allow_list(settings.fetch_allowed_hosts),
         total_seconds=settings.fetch_timeout_seconds,
     )
+    return UrlFetcher(Fetcher(policy), settings.fetch_refusal_seconds)

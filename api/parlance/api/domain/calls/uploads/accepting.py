@@ -16,6 +16,7 @@ from parlance.api.db.errors import RowConflict
 from parlance.api.db.session import Database
 from parlance.api.domain.calls import jobs, schemas, views
 from parlance.api.domain.calls.uploads import agents, fetching, fields
+from parlance.api.domain.calls.uploads.fetching import UrlFetcher
 from parlance.api.domain.calls.uploads.intake import Intake, TakenAudio
 from parlance.api.domain.calls.uploads.upload import Upload
 from parlance.api.http import idempotency
@@ -27,7 +28,6 @@ from parlance.contracts.problems import Problem, WarningCode
 from parlance.media.probe import ProbedMedia
 from parlance.media.sniff import Container
 from parlance.runtime import telemetry
-from parlance.runtime.fetch import Fetcher
 from prometheus_client import Counter
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -51,7 +51,9 @@ _ALIASES = {
 class Acceptor:
     """One per process."""
 
-    def __init__(self, database: Database, intake: Intake, fetcher: Fetcher, relay: Relay) -> None:
+    def __init__(
+        self, database: Database, intake: Intake, fetcher: UrlFetcher, relay: Relay
+    ) -> None:
         self._database = database
         self._intake = intake
         self._fetcher = fetcher
@@ -70,7 +72,7 @@ class Acceptor:
         """Fetch the file if it is not here, and look into it; then all that the row needs is
         known."""
         if upload.url is not None:
-            await fetching.take_url(self._fetcher, upload, upload.url)
+            await self._fetcher.take(upload, upload.url)
         audio = upload.holding.audio
         assert audio is not None, "it came with the request or was fetched"
         probed = await self._intake.examine(audio, upload.audio_field)

@@ -1,6 +1,9 @@
 """`audio_url`: the fetch of `runtime.fetch` joined with the intake, its errors in HTTP's terms."""
 
+import asyncio
 import contextlib
+import time
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from parlance.api.domain.calls.uploads.upload import Upload
@@ -13,13 +16,27 @@ from parlance.runtime.fetch import Fetcher
 _NOT_A_FILE = ("text/", "application/xhtml", "application/json", "application/xml")
 
 
-async def take_url(fetcher: Fetcher, upload: Upload, url: str) -> None:
-    """Fetch an address into the store. Raises Refused, blaming the field that it stood in."""
-    try:
-        async with fetcher.open_url(url) as fetched:
-            await _take(upload, fetched)
-    except fetch.FetchError as exc:
-        raise _refuse(exc, upload.audio_field) from exc
+@dataclass(frozen=True, slots=True)
+class UrlFetcher:
+    """Fetches addresses for uploads. One per process."""
+
+    fetcher: Fetcher
+    refusal_seconds: float
+    """An address that may not be fetched is refused no sooner. The time of a lookup would tell
+    whether the name exists in our network, as would another answer for one that does not."""
+
+    async def take(self, upload: Upload, url: str) -> None:
+        """Fetch an address into the store. Raises Refused, blaming the field that it stood in."""
+        started = time.monotonic()
+        try:
+            async with self.fetcher.open_url(url) as fetched:
+                await _take(upload, fetched)
+        except (fetch.AddressNotAllowed, fetch.NameUnknown) as exc:
+            await asyncio.sleep(started + self.refusal_seconds - time.monotonic())
+            problem = Problem.URL_NOT_ALLOWED
+            raise _build(problem, f"{problem.title}.", upload.audio_field) from exc
+        except fetch.FetchError as exc:
+            raise _refuse(exc, upload.audio_field) from exc
 
 
 async def _take(upload: Upload, fetched: fetch.Fetched) -> None:
