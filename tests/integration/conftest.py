@@ -17,6 +17,8 @@ from devstack.controlplane import server as control_plane_module
 from devstack.controlplane.server import ControlPlane
 from tests.integration import databases
 
+STUB_BATCH_SECONDS = 0.2
+"""Long enough to do something to a call in its middle."""
 CRD = pathlib.Path(__file__).parents[2] / "crds" / "calljobs.parlance.dev.yaml"
 
 
@@ -48,6 +50,17 @@ async def triton_server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[triton.TritonServer]:
     async with triton.open_triton(tmp_path_factory.mktemp("triton")) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stub_triton(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[triton.TritonServer]:
+    """For tests whose point is not speech: the real server around an engine that hears nothing."""
+    folder = tmp_path_factory.mktemp("stub-triton")
+    environment = triton.build_stub_environment(STUB_BATCH_SECONDS)
+    async with triton.open_triton(folder, environment=environment) as opened:
         yield opened
 
 
