@@ -14,11 +14,13 @@ from tritonclient.utils import InferenceServerException
 
 from devstack import audio_files, guard, testdata, triton, waiting
 from devstack.wer import word_error_rate
+from tests.integration import triton_client
 from tests.integration.triton_client import ModelClient, Pcm, cut_windows, make_noise
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MAX_WER = 0.12
+MORE_TOKENS_THAN_PLACES = {"prompt": "\U0001f600" * 500}
 # In pauses of two_cities.wav: short and long windows, none longer than 16 s.
 CUTS_SECONDS = (0.0, 8.5, 20.8, 24.3, 32.5, 44.3)
 
@@ -210,6 +212,34 @@ async def test_an_unusable_request_is_told_why_and_harms_nobody(
     assert words in refused.message()
     assert isinstance(answered, dict)
     assert answered["text"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (MORE_TOKENS_THAN_PLACES, "the model fails on this window (RuntimeError)"),
+        (b"[" * 100_000, "OPTIONS is not JSON"),
+    ],
+    ids=["decoding", "reading"],
+)
+async def test_a_window_that_the_model_fails_on_harms_no_other(
+    triton_server: triton.TritonServer,
+    client: ModelClient,
+    reading: Pcm,
+    options: bytes | dict[str, object],
+    words: str,
+) -> None:
+    window = reading[: 3 * tensors.SAMPLE_RATE_HZ]
+    async with triton_client.hold(triton_server, client) as queue:
+        bad = asyncio.create_task(client.transcribe(window, options))
+        good = [asyncio.create_task(client.transcribe(window, {})) for _ in range(7)]
+        await queue.wait_for(8)
+
+    failed, *answers = await asyncio.gather(bad, *good, return_exceptions=True)
+    assert [isinstance(answer, dict) and bool(answer["text"]) for answer in answers] == [True] * 7
+    assert isinstance(failed, InferenceServerException)
+    assert failed.status() == "StatusCode.INVALID_ARGUMENT"
+    assert words in failed.message()
 
 
 async def test_a_full_queue_refuses_at_once(

@@ -1,17 +1,25 @@
 """A bare client of the Triton model: what goes over the wire, nothing of the worker in between."""
 
 import asyncio
+import contextlib
 import itertools
 import json
+import os
+import re
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import httpx
 import numpy as np
 from numpy.typing import NDArray
 from parlance.contracts import tensors
 from tritonclient.grpc import InferInput
 from tritonclient.grpc.aio import InferenceServerClient
+
+from devstack import waiting
+from devstack.triton import TritonServer
 
 Pcm = NDArray[np.int16]
 Result = dict[str, Any]
@@ -54,6 +62,54 @@ class ModelClient:
     async def close(self) -> None:
         """End the connection."""
         await self._client.close()
+
+
+class Queue:
+    """Triton's queue in front of a model that `hold` has stopped."""
+
+    def __init__(self, server: TritonServer) -> None:
+        self._server = server
+
+    async def wait_for(self, windows: int) -> None:
+        """Until exactly so many wait behind the one that the model has."""
+
+        async def is_so() -> bool:
+            # Twice, further apart than the 30 ms that the one may stay in the queue as well.
+            first = await self._count()
+            await asyncio.sleep(0.1)
+            return first == windows == await self._count()
+
+        await waiting.wait_until(is_so, 20, f"{windows} windows wait")
+
+    async def _count(self) -> float:
+        return await read_metric(self._server, "nv_inference_pending_request_count")
+
+
+@contextlib.asynccontextmanager
+async def hold(server: TritonServer, client: ModelClient) -> AsyncIterator[Queue]:
+    """The model stands still, with one window in its hands; what comes meanwhile waits in Triton's
+    queue. It goes on when the block is left.
+
+    The one window has no OPTIONS, so that it never shares a batch with those that have.
+    """
+    (model_pid,) = server.list_model_pids()
+    os.kill(model_pid, signal.SIGSTOP)
+    first = asyncio.create_task(client.transcribe(make_noise(1, level=30), priority=1))
+    try:
+        yield Queue(server)
+    finally:
+        os.kill(model_pid, signal.SIGCONT)
+        await first
+
+
+async def read_metric(server: TritonServer, name: str, label: str = "") -> float:
+    """Value of one of Triton's metrics for the model; `label` tells apart those of one name."""
+    async with httpx.AsyncClient() as http:
+        text = (await http.get(server.metrics_url)).text
+    pattern = rf'^{name}\{{model="{tensors.MODEL_NAME}",{re.escape(label)}.*\}} (\S+)$'
+    found = re.search(pattern, text, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
 
 
 def cut_windows(pcm: Pcm, cuts_seconds: Sequence[float]) -> list[Pcm]:

@@ -19,7 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m parlance.inference", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("worker", help="take calls from the bus until stopped")
-    commands.add_parser("canary", help="one real inference; exit status 0 when the model works")
+    commands.add_parser("canary", help="one real inference; exit status 0 when the model is alive")
     match parser.parse_args().command:
         case "canary":
             return asyncio.run(canary.run_canary(AsrSettings()))

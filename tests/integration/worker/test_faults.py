@@ -136,7 +136,7 @@ async def test_a_bus_that_lost_everything_gets_the_call_again_and_nothing_runs_t
 
 def _count_ends(worker: Worker, call_id: CallId) -> int:
     return sum(
-        line.get("event") == "call ended" and line.get("call") == call_id
+        line.get("event") == "run ended" and line.get("call") == call_id
         for line in worker.read_log()
     )
 

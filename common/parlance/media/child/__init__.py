@@ -5,6 +5,7 @@ and little of the standard library: no pydantic, no contracts, no asyncio.
 
     main      reads the job, confines itself, runs it, reports
     template  forks such processes from one that has FFmpeg loaded
+    channel   the socket to the parent
     sandbox   limits, seccomp
     remote    the file, read through the socket
     opening   forced demuxer, choice of the stream, codecs that are allowed

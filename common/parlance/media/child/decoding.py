@@ -15,6 +15,7 @@ import av.error
 import av.filter
 from parlance.media import wire
 from parlance.media.child import headers, opening, reading
+from parlance.media.child.channel import Channel
 from parlance.media.child.refusal import Refusal
 from parlance.media.child.remote import RemoteFile
 
@@ -37,7 +38,7 @@ def warm_up() -> None:
             _Resampler(frame, frame.layout.name, wire.BYTES_PER_SAMPLE).push(frame)
 
 
-def run(channel: Any, file: RemoteFile, job: dict[str, Any], protections: list[str]) -> None:
+def run(channel: Channel, file: RemoteFile, job: dict[str, Any], protections: list[str]) -> None:
     container = opening.open_media(file, job["demuxer"])
     stream = opening.choose_stream(container, job["limits"])
     reader = reading.Reader(container, stream)
@@ -80,7 +81,7 @@ class _Output:
     """Resamples frames and sends PCM in whole blocks. The first frame decides the channels."""
 
     def __init__(
-        self, channel: Any, stream: Any, job: dict[str, Any], protections: list[str]
+        self, channel: Channel, stream: Any, job: dict[str, Any], protections: list[str]
     ) -> None:
         self._channel = channel
         self._stream = stream

@@ -9,38 +9,9 @@ import os
 import sys
 from typing import Any, NoReturn
 
-from parlance.media import wire
 from parlance.media.child import sandbox
+from parlance.media.child.channel import Channel
 from parlance.media.child.refusal import Refusal
-
-
-class Channel:
-    """The child's end of the socket. Blocking; a parent that is gone ends the child."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def send(self, kind: bytes, payload: bytes | bytearray | memoryview) -> None:
-        data = memoryview(wire.FRAME.pack(kind, len(payload)) + payload)
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-
-    def send_message(self, message: dict[str, Any]) -> None:
-        self.send(wire.MESSAGE, json.dumps(message).encode())
-
-    def receive(self) -> bytes:
-        (length,) = wire.LENGTH.unpack(self._receive_exactly(wire.LENGTH.size))
-        return self._receive_exactly(length)
-
-    def _receive_exactly(self, length: int) -> bytes:
-        parts, missing = [], length
-        while missing:
-            part = os.read(self._descriptor, missing)
-            if not part:
-                raise SystemExit(0)  # the parent closed its end: nobody waits for an answer
-            parts.append(part)
-            missing -= len(part)
-        return b"".join(parts)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from parlance.media.child import headers, opening, reading
+from parlance.media.child.channel import Channel
 from parlance.media.child.refusal import Refusal
 from parlance.media.child.remote import RemoteFile
 
@@ -18,7 +19,7 @@ _MAX_CHECKED_PACKETS = 2_000
 _CLOCK_EVERY_PACKETS = 1_024
 
 
-def run(channel: Any, file: RemoteFile, job: dict[str, Any], protections: list[str]) -> None:
+def run(channel: Channel, file: RemoteFile, job: dict[str, Any], protections: list[str]) -> None:
     limits, demuxer = job["limits"], job["demuxer"]
     container = opening.open_media(file, demuxer)
     stream = opening.choose_stream(container, limits)

@@ -5,13 +5,10 @@ asked for ahead while the file is read in order, so that the store's latency is 
 """
 
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
 
 from parlance.media import wire
+from parlance.media.child.channel import Channel
 from parlance.media.child.refusal import Refusal
-
-if TYPE_CHECKING:
-    from parlance.media.child.main import Channel
 
 _KEPT_BLOCKS = 8
 _BLOCKS_AHEAD = 2
@@ -21,7 +18,7 @@ class RemoteFile:
     """Read-only, seekable. FFmpeg copies what `read` returns into a buffer of the size it asked
     for without a check, so `read` never returns more."""
 
-    def __init__(self, channel: "Channel", size_bytes: int, max_read_bytes: int) -> None:
+    def __init__(self, channel: Channel, size_bytes: int, max_read_bytes: int) -> None:
         self._channel = channel
         self.size_bytes = size_bytes
         self._bytes_left = max_read_bytes

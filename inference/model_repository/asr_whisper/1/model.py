@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from asr import loading, selftest
+from asr import isolation, loading, selftest
 from asr.config import STUB, parse_config
 from asr.engine import Engine, Window
-from asr.errors import InvalidWindow
+from asr.errors import AsrError, InvalidWindow, ModelFailed, WindowFailed
+from asr.isolation import Outcome
 from asr.options import parse_options
 from asr.results import Timing, format_result
 from asr.windows import check_audio
@@ -53,17 +54,16 @@ class TritonPythonModel:
         for index, request in enumerate(requests):
             try:
                 jobs.append(_Job(index, self._parse(request)))
-            except InvalidWindow as exc:
-                responses[index] = _build_error(str(exc), pb_utils.TritonError.INVALID_ARG)
-        try:
-            answers = self._answer(jobs, started)
-        except Exception as exc:  # noqa: BLE001 - the top of the loop; see the module docstring
-            pb_utils.Logger.log_error(f"asr_whisper: a batch failed: {exc!r}")
-            answers = [
-                _build_error("transcription failed", pb_utils.TritonError.INTERNAL) for _ in jobs
-            ]
-        for job, answer in zip(jobs, answers, strict=True):
-            responses[job.index] = answer
+            except Exception as exc:  # noqa: BLE001 - see the module docstring
+                responses[index] = _build_refusal(exc)
+        outcomes = isolation.transcribe(self._engine, [job.window for job in jobs], _log_error)
+        compute_us = int((time.time() - started) * 1_000_000)
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            try:
+                timing = Timing(_measure_queue_us(job.window, started), compute_us)
+                responses[job.index] = self._build_response(outcome, timing)
+            except Exception as exc:  # noqa: BLE001 - see the module docstring
+                responses[job.index] = _build_refusal(exc)
         return responses
 
     def _parse(self, request: Any) -> Window:
@@ -73,18 +73,15 @@ class TritonPythonModel:
         self._engine.check(options)
         return Window(check_audio(audio), options, request.is_cancelled)
 
-    def _answer(self, jobs: list[_Job], started: float) -> list[Any]:
-        transcripts = self._engine.transcribe([job.window for job in jobs])
-        compute_us = int((time.time() - started) * 1_000_000)
-        answers = []
-        for job, transcript in zip(jobs, transcripts, strict=True):
-            if transcript is None:
-                answers.append(_build_error("cancelled", pb_utils.TritonError.CANCELLED))
-                continue
-            timing = Timing(_measure_queue_us(job.window, started), compute_us)
-            result = format_result(transcript, timing, self._engine.name, self._engine.digest)
-            answers.append(_build_response(result))
-        return answers
+    def _build_response(self, outcome: Outcome, timing: Timing) -> Any:
+        if outcome is None:
+            return _build_error("cancelled", pb_utils.TritonError.CANCELLED)
+        if isinstance(outcome, AsrError):
+            return _build_refusal(outcome)
+        result = format_result(outcome, timing, self._engine.name, self._engine.digest)
+        # Shape [1, 1]: a batch of one, because Triton splits and joins batches itself.
+        tensor = pb_utils.Tensor("RESULT", np.array([[result]], dtype=np.object_))
+        return pb_utils.InferenceResponse(output_tensors=[tensor])
 
 
 def _measure_queue_us(window: Window, started: float) -> int:
@@ -92,11 +89,18 @@ def _measure_queue_us(window: Window, started: float) -> int:
     return 0 if sent is None else max(0, int((started - sent) * 1_000_000))
 
 
-def _build_response(result: bytes) -> Any:
-    # Shape [1, 1]: a batch of one, because Triton splits and joins batches itself.
-    tensor = pb_utils.Tensor("RESULT", np.array([[result]], dtype=np.object_))
-    return pb_utils.InferenceResponse(output_tensors=[tensor])
+def _build_refusal(exc: Exception) -> Any:
+    """INVALID_ARG for what no other try changes; whatever else went wrong, the server may mend."""
+    if isinstance(exc, InvalidWindow | WindowFailed):
+        return _build_error(str(exc), pb_utils.TritonError.INVALID_ARG)
+    if not isinstance(exc, AsrError):
+        _log_error(f"a request failed: {exc!r}")
+    return _build_error(str(ModelFailed()), pb_utils.TritonError.INTERNAL)
 
 
 def _build_error(text: str, code: int) -> Any:
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(text, code))
+
+
+def _log_error(text: str) -> None:
+    pb_utils.Logger.log_error(f"asr_whisper: {text}")

@@ -10,10 +10,8 @@ import time
 
 from parlance.inference.asr import client
 from parlance.inference.asr.client import TritonTranscriber
-from parlance.inference.asr.errors import AsrRejected, AsrUnavailable
+from parlance.inference.asr.errors import AsrBusy, AsrRejected, AsrUnavailable
 from parlance.inference.settings import AsrSettings
-
-_FULL_QUEUE = "Exceeds maximum queue size"
 
 
 class ModelHealth:
@@ -31,20 +29,23 @@ class ModelHealth:
             return None
         try:
             await self._transcriber.check(self._timeout_seconds)
-        except AsrUnavailable as exc:
-            # A full queue is work, not illness: the results that empty it are the proof.
-            return None if _FULL_QUEUE in exc.detail else str(exc)
-        except AsrRejected as exc:
+        except AsrBusy:
+            # A full queue is work, not a fault. Were its model dead, what waits in it would reach
+            # its timeout, and the next canary would find room and no answer.
+            return None
+        except (AsrUnavailable, AsrRejected) as exc:
             return str(exc)
         return None
 
 
 async def run_canary(settings: AsrSettings) -> int:
-    """One inference, one line of JSON on standard output, exit status 0 or 1."""
+    """One inference, one line of JSON on standard output; exit status 0, or 1 for a dead model."""
     started = time.perf_counter()
     async with client.open_triton(settings) as transcriber:
         try:
             window = await transcriber.check()
+        except AsrBusy:
+            return _report(0, ok=True, busy=True)
         except (AsrUnavailable, AsrRejected) as exc:
             return _report(1, ok=False, error=str(exc))
     seconds = round(time.perf_counter() - started, 3)

@@ -16,7 +16,7 @@ from parlance.contracts import tensors
 from parlance.contracts.calls import ModelInfo, Priority
 from parlance.contracts.tensors import AsrOptions, AsrWindow
 from parlance.inference.asr import metrics
-from parlance.inference.asr.errors import AsrFaulted, AsrRejected, AsrUnavailable
+from parlance.inference.asr.errors import AsrBusy, AsrFaulted, AsrRejected, AsrUnavailable
 from parlance.inference.asr.transcriber import WindowRequest
 from parlance.inference.settings import AsrSettings
 from pydantic import ValidationError
@@ -43,7 +43,9 @@ _CHANNEL_OPTIONS = [
     ("grpc.enable_http_proxy", 0),
 ]
 _REFUSALS = {"INVALID_ARGUMENT", "OUT_OF_RANGE"}
-_ABSENCES = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED", "NOT_FOUND"}
+_ABSENCES = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "NOT_FOUND"}
+_FULL_QUEUE = "Exceeds maximum queue size"
+"""How Triton words it. It has the same status for a server that is away."""
 
 
 @asynccontextmanager
@@ -120,8 +122,10 @@ class TritonTranscriber:
             )
             result = self._sign(_parse_result(answer))
         except InferenceServerException as exc:
-            self._model = None
-            raise _translate(exc) from exc
+            error = _translate(exc)
+            if not isinstance(error, AsrBusy):
+                self._model = None
+            raise error from exc
         except grpc.RpcError as exc:
             self._model = None
             raise AsrUnavailable(str(exc)) from exc
@@ -170,6 +174,8 @@ def _translate(exc: InferenceServerException) -> AsrUnavailable | AsrRejected:
     detail = f"{status} {exc.message()}"
     if status in _REFUSALS:
         return AsrRejected(detail)
+    if status == "RESOURCE_EXHAUSTED" or _FULL_QUEUE in exc.message():
+        return AsrBusy(detail)
     if status in _ABSENCES:
         return AsrUnavailable(detail)
     return AsrFaulted(detail)

@@ -12,6 +12,11 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 RESULT = {"text": "hello", "segments": [], "model": "tiny.en", "model_hash": "abc", "batch": 3}
 
+FULL_QUEUE = (
+    grpc.StatusCode.UNAVAILABLE,
+    "[request id: 1] Exceeds maximum queue size, no more requests are accepted",
+)
+
 
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     """Speaks the real protocol, so the client's translation of errors is the one under test."""

@@ -8,9 +8,8 @@ import pytest
 from parlance.contracts.calls import Priority
 from parlance.contracts.tensors import AsrOptions
 from parlance.inference.asr import client
-from parlance.inference.asr.canary import ModelHealth
 from parlance.inference.asr.client import TritonTranscriber
-from parlance.inference.asr.errors import AsrFaulted, AsrRejected, AsrUnavailable
+from parlance.inference.asr.errors import AsrBusy, AsrFaulted, AsrRejected, AsrUnavailable
 from parlance.inference.asr.transcriber import WindowRequest
 from parlance.inference.settings import AsrSettings
 
@@ -131,7 +130,7 @@ async def test_after_a_failure_the_model_is_asked_again_who_it_is(
     ("status", "expected"),
     [
         (grpc.StatusCode.UNAVAILABLE, AsrUnavailable),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, AsrUnavailable),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, AsrBusy),
         (grpc.StatusCode.DEADLINE_EXCEEDED, AsrUnavailable),
         (grpc.StatusCode.INTERNAL, AsrFaulted),
         (grpc.StatusCode.UNKNOWN, AsrFaulted),
@@ -150,6 +149,15 @@ async def test_every_status_means_wait_or_give_up(
         await transcriber.transcribe(_request())
 
     assert type(raised.value) is expected
+
+
+async def test_a_full_queue_is_told_from_an_absent_server(
+    transcriber: TritonTranscriber, triton: FakeTriton
+) -> None:
+    triton.failure = fakes.FULL_QUEUE
+
+    with pytest.raises(AsrBusy):
+        await transcriber.transcribe(_request())
 
 
 async def test_an_empty_answer_is_a_fault_not_silence(
@@ -181,43 +189,3 @@ async def test_the_canary_is_always_the_same_quiet_second() -> None:
     assert np.array_equal(client.build_canary(), client.build_canary())
     assert client.build_canary().shape == (16_000,)
     assert np.abs(client.build_canary()).max() <= 20
-
-
-# --- health -------------------------------------------------------------------------------------
-
-
-def _health(transcriber: TritonTranscriber, *, fresh_seconds: float) -> ModelHealth:
-    return ModelHealth(transcriber, fresh_seconds=fresh_seconds, timeout_seconds=2)
-
-
-async def test_real_work_is_proof_enough(
-    transcriber: TritonTranscriber, triton: FakeTriton
-) -> None:
-    await transcriber.transcribe(_request())
-
-    assert await _health(transcriber, fresh_seconds=60).find_problem() is None
-    assert len(triton.requests) == 1
-
-
-async def test_an_idle_model_is_tried(transcriber: TritonTranscriber, triton: FakeTriton) -> None:
-    assert await _health(transcriber, fresh_seconds=0).find_problem() is None
-    assert triton.requests[0].id == "canary"
-
-
-async def test_a_dead_model_behind_a_living_server_is_a_problem(
-    transcriber: TritonTranscriber, triton: FakeTriton
-) -> None:
-    triton.failure = (grpc.StatusCode.INTERNAL, "Stub process is not healthy")
-
-    problem = await _health(transcriber, fresh_seconds=0).find_problem()
-
-    assert problem is not None
-    assert "Stub process" in problem
-
-
-async def test_a_full_queue_is_no_problem(
-    transcriber: TritonTranscriber, triton: FakeTriton
-) -> None:
-    triton.failure = (grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
-
-    assert await _health(transcriber, fresh_seconds=0).find_problem() is None

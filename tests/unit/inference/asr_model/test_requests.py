@@ -43,6 +43,12 @@ def test_the_contract_and_the_model_have_the_same_defaults() -> None:
         (b'{"beam": true}', "OPTIONS.beam has the wrong type: bool"),
         (b'{"beam": 6}', "1 to 5, not 6"),
         (b'{"words": 1}', "OPTIONS.words has the wrong type: int"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"prompt": "\\ud800"}', "OPTIONS.prompt is not text"),
+        (b'{"language": "\\udfff"}', "OPTIONS.language is not text"),
+        (b'{"sent_unix_seconds": NaN}', "OPTIONS.sent_unix_seconds is not a time"),
+        (b'{"sent_unix_seconds": 1e999}', "OPTIONS.sent_unix_seconds is not a time"),
+        (b'{"sent_unix_seconds": 1' + b"0" * 400 + b"}", "OPTIONS.sent_unix_seconds is not a time"),
     ],
 )
 def test_a_wrong_option_is_refused_by_name(text: bytes, words: str) -> None:

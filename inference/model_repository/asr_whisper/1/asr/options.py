@@ -9,6 +9,7 @@ from asr.errors import InvalidWindow
 AUTO = "auto"
 MAX_BEAM = 5
 MAX_PROMPT_CHARS = 500
+MAX_UNIX_SECONDS = 1e11  # the year 5138
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def parse_options(text: bytes) -> Options:
         return Options()
     try:
         values = json.loads(text)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise InvalidWindow("OPTIONS is not JSON") from exc
     if not isinstance(values, dict):
         raise InvalidWindow("OPTIONS is not a JSON object")
@@ -61,6 +62,17 @@ def _check(key: str, value: Any) -> None:
     is_flag = isinstance(value, bool)
     if not isinstance(value, _TYPES[key]) or (is_flag and bool not in _TYPES[key]):
         raise InvalidWindow(f"OPTIONS.{key} has the wrong type: {type(value).__name__}")
+    if isinstance(value, str) and not _is_text(value):
+        raise InvalidWindow(f"OPTIONS.{key} is not text")
+
+
+def _is_text(value: str) -> bool:
+    """JSON can spell half a character, which no tokenizer takes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_ranges(options: Options) -> Options:
@@ -68,4 +80,7 @@ def _check_ranges(options: Options) -> Options:
         raise InvalidWindow(f"OPTIONS.beam must be 1 to {MAX_BEAM}, not {options.beam}")
     if len(options.prompt) > MAX_PROMPT_CHARS:
         raise InvalidWindow(f"OPTIONS.prompt is longer than {MAX_PROMPT_CHARS} characters")
+    sent = options.sent_unix_seconds
+    if sent is not None and not 0 <= sent <= MAX_UNIX_SECONDS:
+        raise InvalidWindow("OPTIONS.sent_unix_seconds is not a time")
     return options

@@ -1,4 +1,4 @@
-"""Proof at load time that this process can transcribe at all."""
+"""Proof that this process can transcribe at all: at load time, and after a window failed."""
 
 from collections.abc import Mapping
 
@@ -26,6 +26,14 @@ def check(engine: Engine, environ: Mapping[str, str]) -> None:
     results = engine.transcribe([Window(_build_tone(), Options())])
     if len(results) != 1 or results[0] is None:
         raise UnusableModel("the self-test's tone came back without a result")
+
+
+def can_decode(engine: Engine) -> bool:
+    """Whether the model still gives a result for a sound that it has decoded before."""
+    try:
+        return engine.transcribe([Window(_build_tone(), Options())])[0] is not None
+    except Exception:  # noqa: BLE001 - the answer is no, whatever it raises
+        return False
 
 
 def check_numpy(version: str, release: str) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,7 @@ class WhisperEngine:
             self._pool.submit(self._decode_batch, [(chosen[i], tasks[i]) for i in batch], strategy)
             for batch in batches
         ]
+        wait(jobs)  # if one fails, the others shall not run on beside the next try
         return [numbered for job in jobs for numbered in job.result()]
 
     def _plan(self, window: Window, strategy: Strategy) -> _Task:
