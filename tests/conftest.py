@@ -19,6 +19,7 @@ MARKS_OF_FOLDERS = {
     "integration/api_web": ("servers",),
     "integration/devstack": ("servers",),
     "integration/operator": ("servers",),
+    "integration/operator/shared": ("servers",),
     "integration/runtime": ("servers",),
     "integration/worker": ("servers",),
     "e2e": ("servers", "model", "cluster", "stack"),
