@@ -85,6 +85,6 @@ class TelemetrySettings(SettingsGroup):
     log_format: str = Field(default="json", pattern="^(json|console)$")
     """`json` for machines, `console` for people."""
     metrics_host: str = "0.0.0.0"  # noqa: S104 - scraped from outside the pod
-    """Address of the metrics and health port of processes that serve nothing else."""
+    """Address of the port for metrics and health that each process has; it is not for clients."""
     metrics_port: int = Field(default=9090, ge=0, le=65535)
     """Port of /metrics and /health; 0 takes a free one."""

@@ -1,6 +1,5 @@
 """Puts the worker together: the only place that opens its adapters. Called by `__main__`."""
 
-import os
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -22,7 +21,7 @@ from parlance.inference.engine.patience import Patience
 from parlance.inference.settings import AsrSettings, WorkerSettings
 from parlance.media import spawning
 from parlance.media.limits import MediaLimits
-from parlance.runtime import bus, fetch, store, telemetry
+from parlance.runtime import bus, cores, fetch, store, telemetry
 from parlance.runtime.addresses import parse_allow_list
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import SystemClock
@@ -85,7 +84,7 @@ async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHeal
         pipeline.open_analyst() as analyst,
         spawning.open_template() as decoders,
     ):
-        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="ear") as executor:
+        with ThreadPoolExecutor(cores.count_cores(), thread_name_prefix="vad") as executor:
             tools = Tools(
                 name=worker.worker_name,
                 store=objects,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,16 +60,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         max_upload_bytes=1_000_000,
         fetch_allowed_hosts=("127.0.0.1/32",),
     )
-    changed = Settings(
-        database=settings.database,
-        http=http,
-        recorder=settings.recorder,
-        bus=settings.bus,
-        store=settings.store,
-        kube=settings.kube,
-        telemetry=settings.telemetry,
-    )
-    async with open_api(changed) as opened:
+    async with open_api(dataclasses.replace(settings, http=http)) as opened:
         yield opened
 
 

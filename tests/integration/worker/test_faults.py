@@ -7,8 +7,15 @@ from collections.abc import AsyncIterator
 import pytest
 from parlance.contracts import objects
 from parlance.contracts.bus import subjects
-from parlance.contracts.bus.calls import CallDispatch, EventType, Started
-from parlance.contracts.bus.envelopes import parse_data
+from parlance.contracts.bus.calls import (
+    CallDispatch,
+    EventType,
+    Progress,
+    Reset,
+    SegmentsReady,
+    Started,
+)
+from parlance.contracts.bus.envelopes import Envelope, parse_data
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import Priority, Transcript
 from parlance.contracts.ids import CallId
@@ -82,6 +89,31 @@ async def test_a_worker_that_is_told_to_stop_hands_its_call_over_at_once(patient
     _assert_every_window_once(rig, call_id)
 
 
+async def test_a_call_whose_windows_are_cut_otherwise_is_said_anew_after_a_reset(rig: Rig) -> None:
+    async with rig.worker("first", PARLANCE_WORKER_DRAIN_SECONDS="0", **_NARROW) as first:
+        call_id = await _submit_long_call(rig)
+        await rig.wait_for(call_id, EventType.SEGMENT, count=2)
+        await first.process.stop()
+    async with rig.worker("second", PARLANCE_WORKER_WINDOW_SECONDS="12"):
+        await rig.wait_for(call_id, EventType.ANALYZED)
+
+    types = [event.type for event in rig.events.of(call_id)]
+    (reset,) = rig.events.of(call_id, EventType.RESET)
+    at = types.index(EventType.RESET)
+    assert types[at + 1] == EventType.STARTED
+    assert EventType.SEGMENT in types[:at]
+    after = [window for window in rig.events.windows_of(call_id) if _is_after(window, reset)]
+    assert [window.window for window in after] == list(range(len(after)))
+    transcript = await rig.read_transcript(call_id)
+    said = sorted(segment.id for window in after for segment in window.segments)
+    assert sorted(segment.id for segment in transcript.segments) == said
+
+
+def _is_after(window: SegmentsReady, reset: Envelope) -> bool:
+    """By the rule for clients: what names the model of the last reset."""
+    return window.model_hash == parse_data(reset, Reset).model_hash
+
+
 async def test_a_model_server_that_is_killed_and_comes_back_costs_only_time(
     rig: Rig, stub_triton: triton.TritonServer
 ) -> None:
@@ -95,6 +127,8 @@ async def test_a_model_server_that_is_killed_and_comes_back_costs_only_time(
     _assert_every_window_once(rig, call_id)
     assert len(rig.events.of(call_id, EventType.STARTED)) == 1
     assert rig.events.of(call_id, EventType.RETRYING) == []
+    signs = [parse_data(event, Progress) for event in rig.events.of(call_id, EventType.PROGRESS)]
+    assert "WaitingForModel" in [sign.waiting_for for sign in signs]
 
 
 async def test_a_bus_that_is_killed_and_comes_back_costs_only_time(

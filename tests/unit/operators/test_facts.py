@@ -188,6 +188,13 @@ def test_what_a_stale_worker_waits_for_is_nothing_to_the_job() -> None:
     assert facts.waiting is None
 
 
+def test_segments_that_clients_drop_do_not_take_progress_back() -> None:
+    reset = call_events.Reset(reason="ModelChanged", message="", model_hash="a" * 64)
+    facts = fold(event(STARTED), event(segments_ready(30)), event(reset))
+
+    assert (facts.events, facts.percent, facts.verdict) == (3, 47, None)
+
+
 def test_unknown_type_changes_nothing() -> None:
     newer = event(STARTED).model_copy(update={"type": "call.dreamt"})
 

@@ -25,6 +25,7 @@ class EventType(StrEnum):
     QUEUED = "call.queued"
     STARTED = "call.started"
     SEGMENT = "call.segment"
+    RESET = "call.reset"
     PROGRESS = "call.progress"
     RETRYING = "call.retrying"
     TRANSCRIBED = "call.transcribed"
@@ -52,6 +53,7 @@ _STEP_OF = {
     EventType.QUEUED: Step.ANNOUNCED,
     EventType.STARTED: Step.WORKED,
     EventType.SEGMENT: Step.WORKED,
+    EventType.RESET: Step.SIGN,
     EventType.PROGRESS: Step.SIGN,
     EventType.RETRYING: Step.SIGN,
     EventType.TRANSCRIBED: Step.WORKED,
@@ -111,6 +113,17 @@ class SegmentsReady(Value):
     processed_seconds: float
     """Call time up to which everything is transcribed."""
     total_seconds: float
+
+
+class Reset(Value):
+    """The call is transcribed anew from its beginning: drop all segments that were said so far, and
+    until the next reset take only those that name this model."""
+
+    reason: str
+    """One CamelCase word; `ModelChanged` so far."""
+    message: str
+    model_hash: str
+    """Of the model whose segments follow; their ids begin anew."""
 
 
 class Progress(Value):
@@ -175,12 +188,13 @@ class Failed(Value):
 RECORDED_FILTERS = tuple(
     subjects.format_events_of_type(Kind.CALL, type_.token)
     for type_ in EventType
-    if type_ is not EventType.SEGMENT
+    if type_ not in (EventType.SEGMENT, EventType.RESET)
 )
-"""What the recorder is sent. Segments are most of the traffic; it reads them from the artefact."""
+"""What the recorder is sent. Segments are most of the traffic; it reads them from the artefact, and
+so it has nothing to drop."""
 
 EventData = (
-    Queued | Started | SegmentsReady | Progress | Retrying
+    Queued | Started | SegmentsReady | Reset | Progress | Retrying
     | Transcribed | Analyzed | Completed | Failed | Cancelled
 )  # fmt: skip
 
@@ -188,6 +202,7 @@ DATA_OF: dict[EventType, type[EventData]] = {
     EventType.QUEUED: Queued,
     EventType.STARTED: Started,
     EventType.SEGMENT: SegmentsReady,
+    EventType.RESET: Reset,
     EventType.PROGRESS: Progress,
     EventType.RETRYING: Retrying,
     EventType.TRANSCRIBED: Transcribed,

@@ -12,27 +12,34 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.analysis.insights import Insights, TrackerRules
 from parlance.contracts.bus.calls import (
     Analyzed,
     CallDispatch,
     EventType,
     Progress,
+    Reset,
     SegmentsReady,
     Started,
     Transcribed,
 )
 from parlance.contracts.bus.envelopes import Envelope, parse_data
 from parlance.contracts.calls import ChannelPolicy, MediaInfo, ModelInfo, Stage, Transcript
+from parlance.contracts.problems import Problem
+from parlance.inference.analysis import rules
+from parlance.inference.analysis.documents import Document
+from parlance.inference.analysis.progress import Analysis
 from parlance.inference.asr.transcriber import Transcriber
-from parlance.inference.calls import fetching, intake, metrics, segments
+from parlance.inference.calls import documents, fetching, intake, metrics, segments
 from parlance.inference.calls.artefacts import Artefact, ArtefactStore
+from parlance.inference.calls.errors import InputRejected
 from parlance.inference.calls.fetching import FETCHING, Fetcher
 from parlance.inference.calls.intake import Audio
 from parlance.inference.calls.past import CallPast
 from parlance.inference.calls.progress import CallProgress
 from parlance.inference.calls.recording import WindowOpener, WindowStream
 from parlance.inference.calls.transcription import MODEL, Tally, Transcription
+from parlance.inference.engine import waits
 from parlance.inference.engine.gate import Gate
 from parlance.inference.engine.kinds import Run
 from parlance.inference.engine.patience import Patience
@@ -41,7 +48,7 @@ from parlance.inference.speakers import channels, echo, roles
 from parlance.runtime.errors import ObjectNotFound
 from parlance.runtime.store import Store
 
-Analyze = Callable[[Transcript], Awaitable[Insights]]
+Analyze = Callable[[Document, TrackerRules | None], Awaitable[Analysis]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +88,27 @@ class CallTask:
                 done = parse_data(event, SegmentsReady)
                 self._past.take_window(done)
                 self._progress.note_window(done)
+            case EventType.RESET:
+                self._take_reset(parse_data(event, Reset))
             case EventType.TRANSCRIBED:
                 self._past.take_transcribed(parse_data(event, Transcribed))
             case _:
                 pass
 
+    def _take_reset(self, reset: Reset) -> None:
+        self._past.take_reset(reset)
+        self._progress = CallProgress()
+
     def build_sign(self, awaited: Awaited | None) -> Progress:
         return self._progress.build_event(awaited)
 
     async def run(self) -> None:
+        if Stage.TRANSCRIBE not in self._run.dispatch.stages:
+            # The CRD refuses such jobs too; this one was made before it did.
+            text = "stages must contain Transcribe: the others work on its transcript."
+            raise InputRejected(Problem.VALIDATION_FAILED, text)
         model = await self._run.patience.persist(MODEL, self._tools.transcriber.identify)
+        await self._reset_if_needed(model)
         transcript = await self._recall_transcript(model)
         if transcript is None:
             transcript = await self._transcribe(model)
@@ -98,9 +116,17 @@ class CallTask:
         await self._analyze(transcript, stored)
         metrics.AUDIO_SECONDS.inc(transcript.media.duration_seconds)
 
+    async def _reset_if_needed(self, model: ModelInfo) -> None:
+        reset = self._past.plan_reset(model)
+        if reset is None:
+            return
+        detail = f"{self._past.resets + 1}.{model.hash[:8]}"
+        await self._run.reporter.publish(reset, detail=detail)
+        self._take_reset(reset)
+
     async def _recall_transcript(self, model: ModelInfo) -> Transcript | None:
         """What an earlier run stored and announced: only insights are missing then."""
-        transcribed = self._past.find_transcribed(model.hash)
+        transcribed = self._past.find_transcribed(model)
         if transcribed is None:
             return None
         try:
@@ -129,7 +155,8 @@ class CallTask:
                 progress=self._progress,
                 dispatch=dispatch,
                 model=model,
-                done=self._past.windows_of(model.hash),
+                done=self._past.windows_of(model),
+                resets=self._past.resets,
             )
             with self._timed("transcribe"):
                 tally = await work.run(stream)
@@ -167,7 +194,7 @@ class CallTask:
                 channels=media.channels,
                 duration_seconds=media.duration_seconds,
                 model=model,
-                resumed_windows=len(self._past.windows_of(model.hash)),
+                resumed_windows=len(self._past.windows_of(model)),
                 object_key=object_key,
             )
         )
@@ -212,7 +239,7 @@ class CallTask:
         dispatch = self._run.dispatch
         with self._timed("insights"):
             if Stage.INSIGHTS in dispatch.stages:
-                insights = await self._tools.analyze(transcript)
+                insights = await self._build_insights(transcript)
             else:
                 insights = Insights(call_id=dispatch.call_id, attempt=dispatch.attempt)
         with self._timed("store"):
@@ -229,6 +256,15 @@ class CallTask:
                 timings={stage: round(seconds, 4) for stage, seconds in self._timings.items()},
             )
         )
+
+    async def _build_insights(self, transcript: Transcript) -> Insights:
+        dispatch = self._run.dispatch
+        tracker_rules = await self._run.patience.persist(
+            waits.STORE, lambda: rules.fetch_rules(self._tools.store, dispatch.company)
+        )
+        document = await asyncio.to_thread(documents.build_document, transcript)
+        analysis = await self._tools.analyze(document, tracker_rules)
+        return analysis.build_insights(dispatch.call_id, dispatch.attempt)
 
     def _note_asr(self, stream: WindowStream, tally: Tally) -> None:
         self._timings["asr_wait"] = tally.wait_seconds

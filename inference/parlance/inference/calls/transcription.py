@@ -87,6 +87,7 @@ class Transcription:
         dispatch: CallDispatch,
         model: ModelInfo,
         done: Mapping[int, SegmentsReady],
+        resets: int = 0,
     ) -> None:
         self._transcriber = transcriber
         self._patience = patience
@@ -96,6 +97,7 @@ class Transcription:
         self._dispatch = dispatch
         self._model = model
         self._done = done
+        self._resets = resets
         self._options = AsrOptions(language=dispatch.language)
         self._windows_per_call = windows_per_call
         self._slots = CallSlots(windows_per_call)
@@ -179,7 +181,9 @@ class Transcription:
             processed_seconds=max(self.tally.processed_seconds, window.end_seconds),
             total_seconds=max(stream.media.duration_seconds, window.end_seconds),
         )
-        id_ = subjects.format_window_id(self._dispatch.call_id, ready.model_hash, ready.window)
+        id_ = subjects.format_window_id(
+            self._dispatch.call_id, ready.model_hash, ready.window, self._resets
+        )
         await self._reporter.publish(ready, id_=id_)
         self._progress.note_window(ready)
         if self.tally.first_segment_at is None and ready.segments:

@@ -29,6 +29,7 @@ _SHORT_POLL_SECONDS = 0.5
 """With too few free slots for a poll on each lane: how long one lane may hold up the others."""
 _AWAY_SECONDS = 0.5
 _STALE_TURN_SECONDS = 60.0
+_DRAIN_TURN_SECONDS = 1.0
 _LAG_TICK_SECONDS = 1.0
 HANDOVER_SECONDS = 5.0
 """For handing work back at the end; without a bus it comes again by itself."""
@@ -78,7 +79,7 @@ class WorkerLoop:
         self._polls: dict[_Pull, Lane] = {}
         self._postponed: list[Arrival] = []
         """Messages for work whose run here is concluding and adopts nothing more."""
-        self._turned_at = time.monotonic()
+        self._turned_at = clock.monotonic()
 
     async def run(
         self,
@@ -100,13 +101,13 @@ class WorkerLoop:
 
     def find_problem(self) -> str | None:
         """Why this loop should be restarted; None while it turns."""
-        age_seconds = time.monotonic() - self._turned_at
+        age_seconds = self._clock.monotonic() - self._turned_at
         return f"no turn for {age_seconds:.0f} s" if age_seconds > _STALE_TURN_SECONDS else None
 
     # --- turns ------------------------------------------------------------------------------
 
     async def _turn(self, stop: asyncio.Task[bool]) -> None:
-        self._turned_at = time.monotonic()
+        self._turned_at = self._clock.monotonic()
         try:
             await self._take_polled()
             if self._free_slots() > 0 and await self._sweep():
@@ -213,12 +214,18 @@ class WorkerLoop:
         """Give back what the last polls bring, let work finish, hand back the rest."""
         _log.info("draining", running=len(self._running), seconds=drain_seconds)
         await self._give_back_polled()
-        if self._running:
-            await asyncio.wait(self._running, timeout=drain_seconds)
+        await self._wait_for_running(drain_seconds)
         for runner in self._running.values():
             runner.drain()
-        if self._running:
-            await asyncio.wait(self._running, timeout=handover_seconds)
+        await self._wait_for_running(handover_seconds)
+
+    async def _wait_for_running(self, seconds: float) -> None:
+        """Until all work has ended, or for so long. Turns meanwhile: whoever drains is alive."""
+        now = asyncio.get_running_loop().time
+        give_up_at = now() + seconds
+        while self._running and (left := give_up_at - now()) > 0:
+            self._turned_at = self._clock.monotonic()
+            await asyncio.wait(self._running, timeout=min(left, _DRAIN_TURN_SECONDS))
 
     async def _give_back_polled(self) -> None:
         """What a poll still brings is for others. A cancelled one loses nothing: the bus keeps

@@ -102,6 +102,8 @@ def _fold_sign(facts: Facts, event: Envelope, heard_at: datetime) -> Facts:
     if event.type == EventType.PROGRESS:
         is_own = f".{EventType.PROGRESS.token}.{OWN_PROGRESS}" in event.id
         return facts if is_own else _fold_worker_sign(_hear(facts, heard_at), event)
+    if event.type == EventType.RESET:
+        return _hear(facts, heard_at)  # for clients; how far the attempt was never goes back
     retrying = envelopes.parse_data(event, call_events.Retrying)
     if retrying.next_attempt != event.attempt:
         return facts  # our own: workers hand a job back without using up the attempt

@@ -5,10 +5,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from parlance.contracts.bus.calls import Analyzed, Failed, Retrying, Started, Transcribed
+from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.bus.calls import Analyzed, Failed, Reset, Retrying, Started, Transcribed
 from parlance.contracts.bus.envelopes import Envelope, parse_data
 from parlance.contracts.bus.jobs import ControlAction
-from parlance.contracts.calls import Transcript
+from parlance.contracts.calls import ModelInfo, Stage, Transcript
 from parlance.inference.asr.errors import AsrFaulted, AsrUnavailable
 from parlance.inference.audio.packer import Piece
 from parlance.inference.calls.task import Tools
@@ -24,7 +25,7 @@ from parlance.media.errors import UndecodableAudio
 from parlance.runtime.store import Store
 
 from tests.unit.inference import fakes
-from tests.unit.inference.fakes import FakeBus, FakeStream, FakeTranscriber
+from tests.unit.inference.fakes import FakeBus, FakeDelivery, FakeStream, FakeTranscriber
 
 
 async def test_a_call_is_published_step_by_step_and_acked_last(bus: FakeBus, tools: Tools) -> None:
@@ -116,6 +117,66 @@ async def test_a_run_that_follows_a_lost_one_goes_on_behind_its_windows(
     assert parse_data(bus.find("call.transcribed"), Transcribed).segments == 3
 
 
+OTHER_MODEL = ModelInfo(name="base", hash="0ther" * 12, runtime="triton")
+
+
+async def _lose_after_two_windows(bus: FakeBus, objects: Store, model: ModelInfo) -> None:
+    """A worker that dies in mid-call."""
+    transcriber = FakeTranscriber(model)
+    transcriber.delays_seconds = {2: 60.0}
+    tools = fakes.build_tools(
+        objects, FakeStream([fakes.build_window(n) for n in range(3)]), transcriber
+    )
+    begun = bus.types.count("segment")
+    run = asyncio.create_task(fakes.build_runner(bus, tools, fakes.build_delivery(bus)).run())
+    async with asyncio.timeout(5):
+        while bus.types.count("segment") < begun + 2:
+            await asyncio.sleep(0.001)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+
+
+async def test_a_run_with_another_model_tells_clients_to_drop_what_was_said(
+    bus: FakeBus, objects: Store, tools: Tools
+) -> None:
+    await _lose_after_two_windows(bus, objects, OTHER_MODEL)
+
+    await fakes.build_runner(bus, tools, fakes.build_delivery(bus, attempts=2)).run()
+
+    assert bus.types == [
+        *("started", "segment", "segment"),
+        *("reset", "started", "segment", "segment", "segment", "transcribed", "analyzed"),
+    ]
+    assert parse_data(bus.find("call.reset"), Reset).model_hash == fakes.MODEL.hash
+    started = [parse_data(e, Started) for e in bus.events if e.type == "call.started"]
+    assert [event.resumed_windows for event in started] == [0, 0]
+
+
+async def test_a_model_that_comes_back_says_its_windows_again(
+    bus: FakeBus, objects: Store, tools: Tools
+) -> None:
+    """Clients have dropped them meanwhile, and the bus must not take them for repetitions."""
+    await _lose_after_two_windows(bus, objects, fakes.MODEL)
+    await _lose_after_two_windows(bus, objects, OTHER_MODEL)
+
+    await fakes.build_runner(bus, tools, fakes.build_delivery(bus, attempts=3)).run()
+
+    assert bus.types.count("reset") == 2
+    last = len(bus.types) - 1 - bus.types[::-1].index("reset")
+    assert bus.types[last:] == [
+        *("reset", "started", "segment", "segment", "segment", "transcribed", "analyzed"),
+    ]
+
+
+async def test_the_same_model_resets_nothing(bus: FakeBus, objects: Store, tools: Tools) -> None:
+    await _lose_after_two_windows(bus, objects, fakes.MODEL)
+
+    await fakes.build_runner(bus, tools, fakes.build_delivery(bus, attempts=2)).run()
+
+    assert "reset" not in bus.types
+    assert bus.types.count("segment") == 3
+
+
 async def test_an_earlier_event_that_nobody_can_read_costs_its_window_only(
     bus: FakeBus, tools: Tools, transcriber: FakeTranscriber
 ) -> None:
@@ -198,6 +259,33 @@ async def test_bad_input_is_told_before_the_message_is_taken_away(
     failed = parse_data(bus.find("call.failed"), Failed)
     assert (failed.reason, failed.code) == ("UndecodableAudio", "undecodable_audio")
     assert failed.message == "it is all corrupt"
+
+
+@pytest.mark.parametrize("stages", [(Stage.INSIGHTS,), (Stage.SPEAKERS, Stage.INSIGHTS)])
+async def test_a_job_without_a_transcript_to_work_on_is_refused_and_nothing_transcribed(
+    bus: FakeBus, tools: Tools, transcriber: FakeTranscriber, stages: tuple[Stage, ...]
+) -> None:
+    delivery = FakeDelivery(fakes.build_dispatch(stages=stages), log=bus.log)
+
+    ending = await fakes.build_runner(bus, tools, delivery).run()
+
+    assert isinstance(ending, Rejected)
+    assert bus.log == ["call.failed", "term"]
+    assert parse_data(bus.find("call.failed"), Failed).reason == "InvalidInput"
+    assert transcriber.requests == []
+
+
+async def test_a_job_without_insights_has_an_empty_artefact_of_them(
+    bus: FakeBus, tools: Tools, objects: Store
+) -> None:
+    delivery = FakeDelivery(fakes.build_dispatch(stages=(Stage.TRANSCRIBE,)), log=bus.log)
+
+    ending = await fakes.build_runner(bus, tools, delivery).run()
+
+    assert isinstance(ending, Finished)
+    analyzed = parse_data(bus.find("call.analyzed"), Analyzed)
+    insights = Insights.model_validate_json(await objects.get_bytes(analyzed.insights_key))
+    assert insights == Insights(call_id=fakes.CALL_ID, attempt=1)
 
 
 async def test_a_model_server_that_stays_away_hands_the_message_back(

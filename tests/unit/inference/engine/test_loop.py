@@ -9,7 +9,7 @@ from parlance.contracts.calls import Priority
 from parlance.contracts.ids import CallId, new_call_id
 from parlance.inference.calls.kind import CallKind
 from parlance.inference.engine.loop import WorkerLoop
-from parlance.runtime.clock import SystemClock
+from parlance.runtime.clock import Clock, ManualClock, SystemClock
 from parlance.runtime.store import Store
 
 from tests.unit.inference import fakes
@@ -17,13 +17,13 @@ from tests.unit.inference.fakes import FakeBus, FakeDelivery, FakeStream, FakeTr
 
 
 class _Rig:
-    def __init__(self, objects: Store, *, slots: int) -> None:
+    def __init__(self, objects: Store, *, slots: int, clock: Clock | None = None) -> None:
         self.bus = FakeBus()
         self.transcriber = FakeTranscriber()
         stream = FakeStream([fakes.build_window(0)])
         tools = fakes.build_tools(objects, stream, self.transcriber)
         self.loop = WorkerLoop(
-            self.bus, [CallKind(tools)], SystemClock(), fakes.build_patience(), slots=slots
+            self.bus, [CallKind(tools)], clock or SystemClock(), fakes.build_patience(), slots=slots
         )
         self.stopping = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
@@ -216,6 +216,25 @@ async def test_a_drain_hands_back_what_does_not_finish_and_takes_nothing_new(rig
     assert rig.bus.types[-1] == "retrying"
     taken = {request.request_id.split("/")[0] for request in rig.transcriber.requests}
     assert taken.isdisjoint(waiting)
+
+
+async def test_a_worker_that_drains_for_long_is_alive(objects: Store) -> None:
+    clock = ManualClock()
+    rig = _Rig(objects, slots=4, clock=clock)
+    rig.transcriber.open.clear()
+    rig.bus.deliver(fakes.build_dispatch())
+    rig.start(drain_seconds=600)
+    await rig.until(lambda: bool(rig.transcriber.requests))
+    rig.stopping.set()
+    await asyncio.sleep(0.05)
+
+    clock.advance(61)
+    problem_before_the_next_turn = rig.loop.find_problem()
+    await rig.until(lambda: rig.loop.find_problem() is None)
+    rig.transcriber.open.set()
+    await rig.stop()
+
+    assert problem_before_the_next_turn == "no turn for 61 s"
 
 
 async def test_the_end_does_not_wait_for_a_bus_that_is_away(

@@ -1,37 +1,32 @@
 """`audio_url`: the fetch of `runtime.fetch` joined with the intake, its errors in HTTP's terms."""
 
 import contextlib
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from parlance.api.domain.calls.uploads.intake import Intake, TakenAudio
+from parlance.api.domain.calls.uploads.upload import Upload
 from parlance.api.http import multipart
 from parlance.api.http.errors import FieldError, Refused
 from parlance.contracts.problems import Problem
-from parlance.media.sniff import Container
 from parlance.runtime import fetch
 from parlance.runtime.fetch import Fetcher
 
 _NOT_A_FILE = ("text/", "application/xhtml", "application/json", "application/xml")
 
 
-async def take_url(
-    fetcher: Fetcher, intake: Intake, url: str, format_key: Callable[[Container], str], field: str
-) -> TakenAudio:
-    """Fetch an address into the store. Raises Refused, blaming `field`."""
+async def take_url(fetcher: Fetcher, upload: Upload, url: str) -> None:
+    """Fetch an address into the store. Raises Refused, blaming the field that it stood in."""
     try:
         async with fetcher.open_url(url) as fetched:
-            return await _take(intake, fetched, format_key, field)
+            await _take(upload, fetched)
     except fetch.FetchError as exc:
-        raise _refuse(exc, field) from exc
+        raise _refuse(exc, upload.audio_field) from exc
 
 
-async def _take(
-    intake: Intake, fetched: fetch.Fetched, format_key: Callable[[Container], str], field: str
-) -> TakenAudio:
+async def _take(upload: Upload, fetched: fetch.Fetched) -> None:
+    field = upload.audio_field
     try:
         async with contextlib.aclosing(fetched.chunks()) as chunks:
-            return await intake.take(chunks, format_key, field)
+            await upload.holding.take(chunks, upload.format_key, field)
     except Refused as exc:
         # A page that asks to sign in is the usual case, and deserves its own words.
         is_page = fetched.media_type.startswith(_NOT_A_FILE)
