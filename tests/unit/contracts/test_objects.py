@@ -5,9 +5,11 @@ import uuid
 import pytest
 from parlance.contracts import ids, objects
 from parlance.contracts.bus.subjects import Kind
-from parlance.contracts.ids import CompanySlug, new_call_id
+from parlance.contracts.ids import CallId, CompanySlug, new_call_id
 from parlance.contracts.objects import Owner
 
+CALL = CallId("0190f5e2-0000-7000-8000-000000000001")
+"""Fixed, as the names of tests are made of it, and must be the same in every process."""
 ACME = CompanySlug("acme")
 STAGING = CompanySlug("staging")
 
@@ -34,7 +36,7 @@ def test_the_prefix_of_an_owner_is_where_its_objects_lie() -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        objects.format_staging_key(new_call_id()),
+        objects.format_staging_key(CALL),
         objects.format_trackers_key(ACME),
         "acme/incoming/by-hand/a.wav",
         "acme/calls/no-folder.wav",
@@ -49,7 +51,7 @@ def test_no_company_can_be_called_like_the_staging_folder() -> None:
         ids.parse_company(objects.STAGING_PREFIX.rstrip("/"))
 
 
-@pytest.mark.parametrize("name", [str(new_call_id()), f"part-{uuid.uuid4().hex}"])
+@pytest.mark.parametrize("name", [CALL, f"part-{uuid.UUID(CALL).hex}"])
 def test_what_earlier_versions_staged_is_recognized(name: str) -> None:
     assert objects.is_old_staging_key(f"staging/{name}")
 
@@ -57,10 +59,10 @@ def test_what_earlier_versions_staged_is_recognized(name: str) -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        objects.format_audio_key(STAGING, new_call_id(), "wav"),
+        objects.format_audio_key(STAGING, CALL, "wav"),
         objects.format_trackers_key(STAGING),
-        f"staging/{new_call_id()}.wav",
-        f"staging/{uuid.uuid4()}",
+        f"staging/{CALL}.wav",
+        f"staging/{uuid.UUID(int=4, version=4)}",
         "staging/part-1",
     ],
 )
