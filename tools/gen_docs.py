@@ -80,7 +80,7 @@ def build_bus_page() -> Iterator[str]:
     yield "## Durable consumers"
     consumer_rows = [
         (consumer.durable, consumer.stream, _format_codes(consumer.filter_subjects))
-        for consumer in streams.CONSUMERS
+        for consumer in streams.list_consumers()
     ]
     yield _format_table(("consumer", "stream", "filter"), consumer_rows)
     yield "## Events"

@@ -15,11 +15,10 @@ TIMEOUT_SECONDS = 300
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here needs the stack and may take its time."""
+    """Everything here may take its time."""
     for item in items:
         if "/e2e/" in str(item.path):
             item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
-            item.add_marker(pytest.mark.stack)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

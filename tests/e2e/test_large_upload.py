@@ -57,7 +57,6 @@ class PeakMemory:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.slow
 async def test_500_megabytes_go_through_in_flat_memory_and_can_be_cancelled(
     stack: Stack, client: ApiClient, tmp_path: pathlib.Path
 ) -> None:

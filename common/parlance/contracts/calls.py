@@ -81,7 +81,8 @@ class Segment(Value):
     """A stretch of speech of one speaker on one channel."""
 
     id: str
-    """`<window>-<n>`: stable across retries, unique in the call."""
+    """`<window>-<n>`: stable across retries, unique in the transcript. On the bus ids begin anew
+    after a `call.reset`."""
     channel: int
     speaker: str
     """Key of the speaker, always there: `speaker_0`, `speaker_1`..."""

@@ -7,6 +7,7 @@ is generated from here.
 
 from pathlib import Path
 
+from parlance.contracts.bus.streams import JOB_ACK_WAIT_SECONDS
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -42,6 +43,10 @@ class BusSettings(SettingsGroup):
     the server (2 to 3 s measured) by far."""
     request_timeout_seconds: float = Field(default=5.0, gt=0)
     """One request to JetStream; a lost one is noticed after this time."""
+    job_ack_wait_seconds: float = Field(default=JOB_ACK_WAIT_SECONDS, ge=1)
+    """A job goes to another worker when its worker gave no sign of life for this long; a worker
+    gives one every third of it. The same for all processes, each of which declares the consumers.
+    Longer than a worker may stand still; `PARLANCE_STALL_SECONDS` is three times as long."""
 
 
 class StoreSettings(SettingsGroup):
@@ -80,6 +85,6 @@ class TelemetrySettings(SettingsGroup):
     log_format: str = Field(default="json", pattern="^(json|console)$")
     """`json` for machines, `console` for people."""
     metrics_host: str = "0.0.0.0"  # noqa: S104 - scraped from outside the pod
-    """Address of the metrics and health port of processes that serve nothing else."""
+    """Address of the port for metrics and health that each process has; it is not for clients."""
     metrics_port: int = Field(default=9090, ge=0, le=65535)
     """Port of /metrics and /health; 0 takes a free one."""

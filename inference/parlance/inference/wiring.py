@@ -1,27 +1,27 @@
 """Puts the worker together: the only place that opens its adapters. Called by `__main__`."""
 
-import os
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
+from parlance.inference.analysis import pipeline
 from parlance.inference.asr import canary, client
 from parlance.inference.asr.canary import ModelHealth
 from parlance.inference.audio import vad
 from parlance.inference.audio.front_end import FrontEndOptions
-from parlance.inference.insights import pipeline
+from parlance.inference.calls.fetching import UriFetcher
+from parlance.inference.calls.kind import CallKind
+from parlance.inference.calls.recording import RecordingOpener
+from parlance.inference.calls.task import Tools
+from parlance.inference.engine.gate import Gate
+from parlance.inference.engine.loop import WorkerLoop
+from parlance.inference.engine.patience import Patience
 from parlance.inference.settings import AsrSettings, WorkerSettings
-from parlance.inference.worker.call import Tools
-from parlance.inference.worker.fetching import UriFetcher
-from parlance.inference.worker.loop import WorkerLoop
-from parlance.inference.worker.patience import Patience
-from parlance.inference.worker.recording import RecordingOpener
-from parlance.inference.worker.transcription import Gate
 from parlance.media import spawning
 from parlance.media.limits import MediaLimits
-from parlance.runtime import bus, fetch, store, telemetry
+from parlance.runtime import bus, cores, fetch, store, telemetry
 from parlance.runtime.addresses import parse_allow_list
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import SystemClock
@@ -53,7 +53,7 @@ async def run_worker(settings: Settings, process: Process) -> None:
     async with open_tools(settings) as (tools, model_health):
         name = f"worker {settings.worker.worker_name}"
         async with bus.open_bus(settings.bus, client_name=name) as events:
-            loop = WorkerLoop(events, tools, SystemClock(), slots=settings.worker.worker_slots)
+            loop = _build_loop(settings.worker, events, tools)
             live, ready = _build_checks(loop, events, model_health)
             async with telemetry.serve_health(
                 settings.telemetry, live=live, ready=ready
@@ -62,11 +62,16 @@ async def run_worker(settings: Settings, process: Process) -> None:
                 await loop.run(process.stopping, drain_seconds=settings.worker.worker_drain_seconds)
 
 
+def _build_loop(settings: WorkerSettings, events: Bus, tools: Tools) -> WorkerLoop:
+    clock = SystemClock()
+    patience = Patience(clock, deadline_seconds=settings.worker_patience_seconds)
+    return WorkerLoop(events, [CallKind(tools)], clock, patience, slots=settings.worker_slots)
+
+
 @asynccontextmanager
 async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHealth]]:
     """What all calls share."""
     worker = settings.worker
-    clock = SystemClock()
     windows = FrontEndOptions.for_windows(worker.worker_window_seconds)
     limits = fetch.FetchPolicy(
         max_bytes=worker.max_upload_bytes,
@@ -79,7 +84,7 @@ async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHeal
         pipeline.open_analyst() as analyst,
         spawning.open_template() as decoders,
     ):
-        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="ear") as executor:
+        with ThreadPoolExecutor(cores.count_cores(), thread_name_prefix="vad") as executor:
             tools = Tools(
                 name=worker.worker_name,
                 store=objects,
@@ -89,11 +94,9 @@ async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHeal
                     vad.open_model(), executor, MediaLimits(), decoders, windows
                 ),
                 analyze=analyst.analyze,
-                patience=Patience(clock, deadline_seconds=worker.worker_patience_seconds),
-                read_patience=Patience(clock, deadline_seconds=_READ_PATIENCE_SECONDS),
-                gate=Gate(
-                    per_call=worker.worker_windows_per_call, per_worker=worker.worker_windows
-                ),
+                read_patience=Patience(SystemClock(), deadline_seconds=_READ_PATIENCE_SECONDS),
+                gate=Gate(worker.worker_windows),
+                windows_per_call=worker.worker_windows_per_call,
             )
             health = canary.ModelHealth(
                 transcriber,

@@ -98,16 +98,17 @@ class Follower:
             if before.verdict is None:
                 live.verdicts.append(delivery)
                 return None
-        elif _is_new_stage(before, live.facts):
+        elif _is_shown_at_once(before, live.facts):
             self._queue.add(key)
         if _has_advanced(before, live.facts):
             self._progress.note(key)
         return delivery.ack()
 
 
-def _is_new_stage(before: Facts, after: Facts) -> bool:
+def _is_shown_at_once(before: Facts, after: Facts) -> bool:
     return (after.started_at is not None and before.started_at is None) or (
-        (after.attempt, after.stage) != (before.attempt, before.stage)
+        (after.attempt, after.stage, after.waiting)
+        != (before.attempt, before.stage, before.waiting)
     )
 
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from parlance.api import asgi
+from parlance.api.db import session
 from parlance.api.events import hub as hub_module
 from parlance.api.events.hub import Hub
 from parlance.api.settings import (
@@ -84,7 +85,7 @@ async def settings(
         bus=BusSettings(nats_url=shared_nats.url),
         store=StoreSettings(store_url=f"file://{tmp_path / 'objects'}"),
         kube=KubeSettings(kubeconfig=kubeconfig),
-        telemetry=TelemetrySettings(),
+        telemetry=TelemetrySettings(metrics_host="127.0.0.1", metrics_port=0),
     )
 
 
@@ -99,13 +100,15 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
         running.result()
     listening = await started
     try:
-        yield Api(
-            url=f"http://{listening.host}:{listening.port}",
-            settings=settings,
-            parts=listening.parts,
-            process=process,
-            objects=pathlib.Path(settings.store.store_url.removeprefix("file://")),
-        )
+        async with session.open_database(settings.database) as database:
+            yield Api(
+                url=f"http://{listening.host}:{listening.port}",
+                metrics_url=f"http://{listening.metrics.host}:{listening.metrics.port}",
+                settings=settings,
+                database=database,
+                process=process,
+                objects=pathlib.Path(settings.store.store_url.removeprefix("file://")),
+            )
     finally:
         process.stop()
         await running

@@ -13,12 +13,13 @@ from typing import Any
 import av
 import httpx
 import numpy as np
+import prometheus_client
 import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.db.session import Database
-from parlance.api.identity import keys as auth
+from parlance.api.identity import keys
+from parlance.api.identity.scopes import Scope
 from parlance.api.settings import Settings
-from parlance.api.wiring import Parts
 from parlance.runtime.process import Process
 
 DEAD_KUBECONFIG = {
@@ -55,23 +56,20 @@ class Api:
     """A running API and what it runs on."""
 
     url: str
+    metrics_url: str
     settings: Settings
-    parts: Parts
+    database: Database
     process: Process
     objects: pathlib.Path
-
-    @property
-    def database(self) -> Database:
-        return self.parts.database
 
     def list_objects(self) -> list[str]:
         files = (path for path in self.objects.rglob("*") if path.is_file())
         return sorted(str(path.relative_to(self.objects)) for path in files)
 
 
-async def add_account(database: Database, slug: str, *scopes: auth.Scope) -> Account:
-    key = auth.generate_key("test")
-    granted = scopes or (auth.Scope.CALLS_READ, auth.Scope.CALLS_WRITE)
+async def add_account(database: Database, slug: str, *scopes: Scope) -> Account:
+    key = keys.generate_key("test")
+    granted = scopes or (Scope.CALLS_READ, Scope.CALLS_WRITE)
     async with database.system_session() as session:
         company = tables.Company(slug=slug, name=slug.title())
         session.add(company)
@@ -102,6 +100,11 @@ async def count_rows(database: Database) -> dict[str, int]:
             or 0
             for table in (tables.Call, tables.OutboxRow, tables.AuditEntry)
         }
+
+
+def count_listeners() -> float | None:
+    """Streams and long polls that are open in this process."""
+    return prometheus_client.REGISTRY.get_sample_value("parlance_event_listeners")
 
 
 def make_wav(seconds: float = 1.0, *, seed: int = 1, rate_hz: int = 8000) -> bytes:

@@ -31,6 +31,8 @@ def build_command(settings: Settings, port: int, folder: pathlib.Path) -> proces
             "PARLANCE_STORE_URL": settings.store.store_url,
             "PARLANCE_HTTP_HOST": "127.0.0.1",
             "PARLANCE_HTTP_PORT": str(port),
+            "PARLANCE_METRICS_HOST": "127.0.0.1",
+            "PARLANCE_METRICS_PORT": "0",
             "KUBECONFIG": str(settings.kube.kubeconfig),
         },
     )

@@ -1,6 +1,7 @@
 """Reading, following and deleting calls over a real socket."""
 
 import asyncio
+import base64
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from parlance.api.db import tables
-from parlance.api.events.hub import Topic
-from parlance.api.identity import keys as auth
+from parlance.api.identity.scopes import Scope
 from parlance.contracts import calls as contract
 from parlance.contracts.analysis import insights as insights_contract
 from parlance.contracts.bus import calls as call_events
@@ -19,9 +19,14 @@ from parlance.contracts.calls import CallStatus, Stage
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.runtime.bus import Bus
 
+from devstack import waiting
 from tests.integration.api_web import support
 from tests.integration.api_web.support import Account, Api
 
+FORGED_CURSOR = base64.urlsafe_b64encode(
+    json.dumps(["0001-01-01T00:00:00+14:00", str(uuid.UUID(int=0))]).encode()
+).decode()
+"""Before the first day of the calendar, in UTC."""
 TEXTS = ("Hello, this is <b>Ann</b>.", "I need help & advice.")
 
 
@@ -108,15 +113,15 @@ async def test_a_long_poll_answers_when_the_call_ends(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
     call_id = await add_call(api, acme)
-    waiting = asyncio.create_task(
+    polling = asyncio.create_task(
         client.get(f"/api/calls/{call_id}?wait=20", headers=authorize(acme))
     )
-    await asyncio.sleep(0.2)
-    assert not waiting.done()
+    await waiting.wait_until(lambda: support.count_listeners() == 1, 5, "the poll waits")
+    assert not polling.done()
     await complete(api, acme, call_id)
 
     async with asyncio.timeout(5):
-        assert (await waiting).json()["status"] == "completed"
+        assert (await polling).json()["status"] == "completed"
 
 
 async def test_a_long_poll_ends_in_time(api: Api, client: httpx.AsyncClient, acme: Account) -> None:
@@ -278,6 +283,7 @@ async def test_a_list_can_be_narrowed(api: Api, client: httpx.AsyncClient, acme:
         "limit=201",
         "limit=x",
         "cursor=nonsense",
+        f"cursor={FORGED_CURSOR}",
         "status=lost",
         "agent=me",
         "customer=%00",
@@ -326,6 +332,39 @@ async def test_audio_comes_back_whole_and_in_parts(
     assert beyond.status_code == 416
 
 
+@pytest.mark.parametrize("hint", ["text/html", "image/svg+xml", "audio/x-unknown", None])
+async def test_audio_of_a_type_that_we_do_not_know_is_only_bytes(
+    api: Api, client: httpx.AsyncClient, acme: Account, hint: str | None
+) -> None:
+    """Whoever writes a CallJob by hand chooses its media type."""
+    page = b"<script>alert(1)</script>"
+    key = "acme/calls/x/audio.bin"
+    (api.objects / key).parent.mkdir(parents=True)
+    (api.objects / key).write_bytes(page)
+    call_id = await add_call(api, acme, audio_key=key, media_type=hint)
+
+    response = await client.get(f"/api/calls/{call_id}/audio", headers=authorize(acme))
+
+    assert (response.status_code, response.content) == (200, page)
+    assert response.headers["content-type"] == "application/octet-stream"
+    assert response.headers["content-disposition"].startswith("attachment;")
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_no_script_runs_in_audio_that_is_played(
+    client: httpx.AsyncClient, acme: Account
+) -> None:
+    created = await client.post(
+        "/api/add-calls",
+        data={"api_key": acme.key},
+        files={"call": ("a.wav", support.make_wav())},
+    )
+    response = await client.get(created.json()["audio_url"], headers=authorize(acme))
+
+    assert response.headers["content-security-policy"] == "sandbox"
+    assert response.headers["content-disposition"].startswith("inline;")
+
+
 async def test_a_deleted_call_is_gone_with_everything(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
@@ -347,7 +386,7 @@ async def test_a_deleted_call_is_gone_with_everything(
 
 
 async def test_deleting_needs_the_scope(api: Api, client: httpx.AsyncClient) -> None:
-    reader = await support.add_account(api.database, "readers", auth.Scope.CALLS_READ)
+    reader = await support.add_account(api.database, "readers", Scope.CALLS_READ)
     call_id = await add_call(api, reader)
 
     response = await client.delete(f"/api/calls/{call_id}", headers=authorize(reader))
@@ -424,19 +463,13 @@ async def test_open_streams_and_polls_end_with_the_process(
         read_events(client, f"/api/calls/{call_id}/events", authorize(acme))
     )
     poll = asyncio.create_task(client.get(f"/api/calls/{call_id}?wait=30", headers=authorize(acme)))
-    async with asyncio.timeout(5):
-        while len(api.parts.hub._listeners.get(_topic(acme, call_id), ())) < 2:
-            await asyncio.sleep(0.01)
+    await waiting.wait_until(lambda: support.count_listeners() == 2, 5, "both listen")
 
     api.process.stop()
 
     async with asyncio.timeout(3):
         assert [name for _, name, _ in await stream] == ["snapshot"]
         assert (await poll).json()["status"] == "queued"
-
-
-def _topic(account: Account, call_id: str) -> Topic:
-    return Topic(CompanySlug(account.slug), id=call_id)
 
 
 async def test_a_call_that_waits_is_cancelled_at_once(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,17 +59,9 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         http_port=0,
         max_upload_bytes=1_000_000,
         fetch_allowed_hosts=("127.0.0.1/32",),
+        fetch_refusal_seconds=0.05,
     )
-    changed = Settings(
-        database=settings.database,
-        http=http,
-        recorder=settings.recorder,
-        bus=settings.bus,
-        store=settings.store,
-        kube=settings.kube,
-        telemetry=settings.telemetry,
-    )
-    async with open_api(changed) as opened:
+    async with open_api(dataclasses.replace(settings, http=http)) as opened:
         yield opened
 
 
@@ -113,6 +106,7 @@ async def test_the_address_may_come_as_json(
         "http://10.0.0.1/a.wav",
         "http://[::1]/a.wav",
         "http://localhost/a.wav",
+        "http://no-such-name.example/a.wav",
         "file:///etc/passwd",
         "http://user:pw@127.0.0.1/a.wav",
         "nonsense",

@@ -1,5 +1,7 @@
 """The CRD's rules, asked of the API server itself: what it refuses, and with which words."""
 
+import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from parlance.contracts.crs.v1alpha1.calljob import Audio, CallJob, CallJobSpec,
 from parlance.runtime.errors import KubeRejected
 from parlance.runtime.kube import Kube
 
+from devstack import waiting
 from tests.integration.operator.cluster import Cluster
 
 NAME = "rules"
@@ -53,6 +56,8 @@ async def test_defaults_are_filled_in(kube: Kube) -> None:
         ({"stages": []}, "spec.stages"),
         ({"stages": ["Transcribe", "Transcribe"]}, "spec.stages"),
         ({"stages": ["Dream"]}, "spec.stages"),
+        ({"stages": ["Insights"]}, "stages must contain Transcribe"),
+        ({"stages": ["Speakers", "Insights"]}, "stages must contain Transcribe"),
         ({"priorityClass": "Urgent"}, "spec.priorityClass"),
         ({"activeDeadlineSeconds": 0}, "spec.activeDeadlineSeconds"),
         ({"backoffLimit": 21}, "spec.backoffLimit"),
@@ -64,6 +69,53 @@ async def test_bad_spec_is_refused(kube: Kube, spec: dict[str, Any], words: str)
         await kube.create_calljob(manifest(**spec))
 
     assert words in refusal.value.reason
+
+
+@pytest.mark.parametrize(
+    "stages", [["Transcribe"], ["Insights", "Transcribe"], ["Transcribe", "Speakers"]]
+)
+async def test_any_stages_with_a_transcript_are_accepted(kube: Kube, stages: list[str]) -> None:
+    assert await kube.create_calljob(manifest(stages=stages))
+
+
+async def test_a_job_from_before_the_rule_on_stages_can_still_be_steered(
+    cluster: Cluster, kube: Kube
+) -> None:
+    name = "calljobs.parlance.dev"
+    original = json.loads(await cluster.kubectl("get", "crd", name, "-o", "json"))
+    del original["metadata"]["resourceVersion"]
+    before = json.loads(json.dumps(original))
+    schema = before["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    stages = schema["properties"]["stages"]
+    rules = stages["x-kubernetes-validations"]
+    stages["x-kubernetes-validations"] = [r for r in rules if "Transcribe" not in r["rule"]]
+    older = manifest("older", stages=["Insights"])
+
+    async def is_refused() -> bool:
+        try:
+            await kube.create_calljob(manifest("probe", stages=["Insights"]))
+        except KubeRejected:
+            return True
+        await kube.delete_calljob("probe")
+        return False
+
+    await cluster.kubectl("replace", "-f", "-", stdin=json.dumps(before))
+    try:
+        await waiting.wait_until(lambda: _is_not(is_refused), 30, "the rule is gone")
+        await kube.create_calljob(older)
+    finally:
+        await cluster.kubectl("replace", "-f", "-", stdin=json.dumps(original))
+    await waiting.wait_until(is_refused, 30, "the rule is back")
+
+    suspended = await kube.patch_calljob("older", {"spec": {"suspend": True}})
+    shown = await kube.patch_calljob_status("older", {"status": {"phase": "Suspended"}})
+
+    assert suspended.manifest is not None
+    assert shown.manifest is not None
+
+
+async def _is_not(condition: Callable[[], Awaitable[bool]]) -> bool:
+    return not await condition()
 
 
 async def test_name_must_fit_a_label(kube: Kube) -> None:

@@ -145,6 +145,21 @@ async def test_a_job_given_back_comes_again_with_a_higher_count(bus: Bus) -> Non
     await second.ack()
 
 
+async def test_a_job_without_a_sign_of_life_comes_again_after_the_wait_that_is_set(
+    nats: nats_server.NatsServer,
+) -> None:
+    settings = BusSettings(nats_url=nats.url, job_ack_wait_seconds=1.0)
+    async with bus_package.open_bus(settings, client_name="test") as bus:
+        await bus.publish_job(dispatch(new_call_id()))
+        (lost,) = await bus.pull_jobs(CallDispatch, Priority.STANDARD, wait_seconds=2)
+
+        (again,) = await bus.pull_jobs(CallDispatch, Priority.STANDARD, wait_seconds=10)
+
+        assert (lost.sequence, lost.attempts) == (again.sequence, 1)
+        assert again.attempts == 2
+        assert bus.job_heartbeat_seconds < settings.job_ack_wait_seconds / 2
+
+
 async def test_a_job_on_its_way_to_a_process_that_closes_goes_to_another_at_once(
     bus: Bus, open_bus: OpenBus, nats: nats_server.NatsServer
 ) -> None:

@@ -11,7 +11,7 @@ from parlance.contracts.crs.meta import (
     Phase,
     Reason,
 )
-from parlance.contracts.crs.v1alpha1.calljob import Dispatch
+from parlance.contracts.crs.v1alpha1.calljob import CallJobStatus, Dispatch
 from parlance.operator.planning import outgoing
 from parlance.operator.planning.facts import Facts, RunStage
 from parlance.operator.planning.plan import plan
@@ -100,6 +100,22 @@ def test_rebuilt_bus_has_lost_the_analysis_too() -> None:
 def test_job_of_an_earlier_operator_is_looked_at_once() -> None:
     assert plan(job(queued_status()), observed(5, is_doubtful=True)) == LOOK_FIRST
     assert plan(job(queued_status()), observed(5, is_doubtful=True, is_truth=True)) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds_left"),
+    [
+        (queued_status(), 3600.0),
+        (running_status(), 3600.0 - 99),
+        (running_status(start_time=at(-7200)), 1.0),
+    ],
+)
+def test_a_worker_is_told_how_much_time_the_job_has_left(
+    status: CallJobStatus, seconds_left: float
+) -> None:
+    dispatch = outgoing.build_dispatch(job(status), attempt=2, now=at(100))
+
+    assert dispatch.seconds_left == seconds_left
 
 
 # --- deadline and stall ---------------------------------------------------------------------------

@@ -150,6 +150,51 @@ def test_handed_back_job_waits_until_it_is_begun_again() -> None:
     assert resumed.waiting is None
 
 
+def _sign(reason: str | None = None, *, attempt: int = 1) -> Envelope:
+    sign = call_events.Progress(
+        percent=3,
+        stage=FAILED.stage,
+        processed_seconds=1.0,
+        total_seconds=60.0,
+        waiting_for=reason,
+        message="waiting" if reason else None,
+    )
+    return event(sign, detail="worker.1.1", attempt=attempt)
+
+
+def test_a_worker_that_waits_says_for_what_and_when_it_goes_on() -> None:
+    waits = _sign("WaitingForModel")
+
+    assert fold(waits).waiting == Waiting(1, "WaitingForModel", "waiting", is_held=True)
+    assert fold(waits, _sign("WaitingForStore")).waiting == Waiting(
+        1, "WaitingForStore", "waiting", is_held=True
+    )
+    for goes_on in (_sign(), event(STARTED), event(segments_ready(30))):
+        assert fold(event(STARTED), waits, goes_on).waiting is None
+
+
+def test_a_worker_that_holds_a_job_again_is_what_the_job_waits_for() -> None:
+    back = event(call_events.Retrying(reason="Retrying", message="drained", next_attempt=1))
+
+    assert fold(back, _sign()).waiting == Waiting(1, "Retrying", "drained")
+    assert fold(back, _sign("WaitingForModel")).waiting == Waiting(
+        1, "WaitingForModel", "waiting", is_held=True
+    )
+
+
+def test_what_a_stale_worker_waits_for_is_nothing_to_the_job() -> None:
+    facts = fold(event(STARTED, attempt=2), _sign("WaitingForModel", attempt=1))
+
+    assert facts.waiting is None
+
+
+def test_segments_that_clients_drop_do_not_take_progress_back() -> None:
+    reset = call_events.Reset(reason="ModelChanged", message="", model_hash="a" * 64)
+    facts = fold(event(STARTED), event(segments_ready(30)), event(reset))
+
+    assert (facts.events, facts.percent, facts.verdict) == (3, 47, None)
+
+
 def test_unknown_type_changes_nothing() -> None:
     newer = event(STARTED).model_copy(update={"type": "call.dreamt"})
 

@@ -1,5 +1,7 @@
 """What people see of a job, compared as whole values."""
 
+import dataclasses
+
 import pytest
 from parlance.contracts.crs.meta import (
     ConditionType,
@@ -9,7 +11,7 @@ from parlance.contracts.crs.meta import (
 )
 from parlance.contracts.crs.v1alpha1.calljob import CallJobStatus, Dispatch
 from parlance.operator.planning import showing
-from parlance.operator.planning.facts import RunStage, Waiting
+from parlance.operator.planning.facts import Facts, RunStage, Waiting
 from parlance.operator.planning.plan import plan
 from parlance.operator.planning.steps import (
     NOTHING,
@@ -19,6 +21,7 @@ from parlance.operator.planning.steps import (
 
 from tests.unit.operators.builders import (
     ACCEPTED,
+    LOOK_FIRST,
     T0,
     at,
     condition,
@@ -77,6 +80,75 @@ def test_handed_back_job_says_what_it_waits_for() -> None:
     assert plan(job(running_status()), observed(5, facts)) == Plan(
         status=running_status(conditions=(ACCEPTED, waits), phase=Phase.QUEUED)
     )
+
+
+# --- what a worker waits for ----------------------------------------------------------------------
+
+HELD = Waiting(1, "WaitingForModel", "waiting for the speech model", is_held=True)
+WAITS = condition(
+    ConditionType.DISPATCHED, "True", "WaitingForModel", "waiting for the speech model"
+)
+
+
+def test_a_job_whose_worker_waits_before_it_begins_says_for_what() -> None:
+    facts = Facts(events=1, heard_at=at(5), waiting=HELD)
+
+    planned = plan(job(queued_status()), observed(5, facts))
+
+    assert planned == Plan(status=queued_status(conditions=(ACCEPTED, WAITS)))
+    assert planned.status is not None
+    assert plan(job(planned.status), observed(6, facts)) == NOTHING
+
+
+def test_a_running_job_says_what_its_worker_waits_for_and_when_it_goes_on() -> None:
+    waits = plan(job(running_status()), observed(5, running_facts(waiting=HELD)))
+    assert waits == Plan(status=running_status(conditions=(ACCEPTED, WAITS)))
+    assert waits.status is not None
+
+    goes_on = plan(job(waits.status), observed(6, running_facts()))
+
+    assert goes_on == Plan(status=running_status())
+
+
+def test_a_job_whose_audio_is_fetched_has_started() -> None:
+    fetching = Waiting(1, "FetchingAudio", "fetching", is_held=True)
+    facts = Facts(events=1, heard_at=at(5), waiting=fetching)
+
+    planned = plan(job(queued_status()), observed(5, facts))
+
+    shown = condition(ConditionType.DISPATCHED, "True", "FetchingAudio", "fetching")
+    assert planned == Plan(
+        status=queued_status(conditions=(ACCEPTED, shown), phase=Phase.RUNNING, start_time=at(5))
+    )
+    assert planned.status is not None
+    assert plan(job(planned.status), observed(3_700, facts)) == LOOK_FIRST
+
+
+def test_a_job_whose_waiting_worker_fell_silent_waits_for_another_one() -> None:
+    told = dataclasses.replace(HELD, told_at=at(5))
+    facts = Facts(events=1, heard_at=at(5), waiting=told)
+    waits = queued_status(conditions=(ACCEPTED, WAITS))
+    another = condition(
+        ConditionType.DISPATCHED,
+        "True",
+        Reason.WAITING_FOR_CAPACITY,
+        "its worker fell silent; no other one has begun yet",
+    )
+
+    assert plan(job(waits), observed(94, facts, is_truth=True)) == NOTHING
+    assert plan(job(waits), observed(95, facts, is_truth=True, is_message_stored=True)) == Plan(
+        status=queued_status(conditions=(ACCEPTED, another))
+    )
+
+
+def test_a_worker_that_waits_in_mid_call_and_falls_silent_is_replaced() -> None:
+    waits = running_status(conditions=(ACCEPTED, WAITS))
+    facts = running_facts(waiting=HELD)
+
+    planned = plan(job(waits), observed(120, facts, is_truth=True, is_message_stored=True))
+
+    assert planned.status is not None
+    assert planned.status.attempts == 2
 
 
 # --- outage ---------------------------------------------------------------------------------------

@@ -10,9 +10,12 @@ from parlance.contracts.lifecycle import Step
 from parlance.contracts.values import Value
 from pydantic import Field
 
-from . import envelopes, subjects
+from . import subjects
 from .envelopes import Envelope
 from .jobs import Dispatch
+from .kinds import Cancelled as Cancelled  # events of calls as of every kind
+from .kinds import KindEvents
+from .kinds import Retrying as Retrying
 from .subjects import Kind
 
 
@@ -22,6 +25,7 @@ class EventType(StrEnum):
     QUEUED = "call.queued"
     STARTED = "call.started"
     SEGMENT = "call.segment"
+    RESET = "call.reset"
     PROGRESS = "call.progress"
     RETRYING = "call.retrying"
     TRANSCRIBED = "call.transcribed"
@@ -49,6 +53,7 @@ _STEP_OF = {
     EventType.QUEUED: Step.ANNOUNCED,
     EventType.STARTED: Step.WORKED,
     EventType.SEGMENT: Step.WORKED,
+    EventType.RESET: Step.SIGN,
     EventType.PROGRESS: Step.SIGN,
     EventType.RETRYING: Step.SIGN,
     EventType.TRANSCRIBED: Step.WORKED,
@@ -110,23 +115,28 @@ class SegmentsReady(Value):
     total_seconds: float
 
 
+class Reset(Value):
+    """The call is transcribed anew from its beginning: drop all segments that were said so far, and
+    until the next reset take only those that name this model."""
+
+    reason: str
+    """One CamelCase word; `ModelChanged` so far."""
+    message: str
+    model_hash: str
+    """Of the model whose segments follow; their ids begin anew."""
+
+
 class Progress(Value):
-    """How far the call is."""
+    """How far the call is, and what it waits for."""
 
     percent: int = Field(ge=0, le=100)
     stage: Stage
     processed_seconds: float
     total_seconds: float
-
-
-class Retrying(Value):
-    """The attempt in the envelope failed; another follows."""
-
-    reason: str
-    message: str
-    next_attempt: int
-    deliveries: int = Field(default=1, ge=1)
-    """Of its message, while the run lasted: more than one when heartbeats were lost."""
+    waiting_for: str | None = None
+    """A `crs.meta.Reason`, while the worker cannot go on; absent when it can."""
+    message: str | None = None
+    """The same in words."""
 
 
 class Transcribed(Value):
@@ -175,22 +185,16 @@ class Failed(Value):
     retryable: bool
 
 
-class Cancelled(Value):
-    """Somebody ended the call."""
-
-    reason: str = "Cancelled"
-    message: str = ""
-
-
 RECORDED_FILTERS = tuple(
     subjects.format_events_of_type(Kind.CALL, type_.token)
     for type_ in EventType
-    if type_ is not EventType.SEGMENT
+    if type_ not in (EventType.SEGMENT, EventType.RESET)
 )
-"""What the recorder is sent. Segments are most of the traffic; it reads them from the artefact."""
+"""What the recorder is sent. Segments are most of the traffic; it reads them from the artefact, and
+so it has nothing to drop."""
 
 EventData = (
-    Queued | Started | SegmentsReady | Progress | Retrying
+    Queued | Started | SegmentsReady | Reset | Progress | Retrying
     | Transcribed | Analyzed | Completed | Failed | Cancelled
 )  # fmt: skip
 
@@ -198,6 +202,7 @@ DATA_OF: dict[EventType, type[EventData]] = {
     EventType.QUEUED: Queued,
     EventType.STARTED: Started,
     EventType.SEGMENT: SegmentsReady,
+    EventType.RESET: Reset,
     EventType.PROGRESS: Progress,
     EventType.RETRYING: Retrying,
     EventType.TRANSCRIBED: Transcribed,
@@ -206,7 +211,10 @@ DATA_OF: dict[EventType, type[EventData]] = {
     EventType.FAILED: Failed,
     EventType.CANCELLED: Cancelled,
 }
-_TYPE_OF: dict[type[Value], EventType] = {data: type_ for type_, data in DATA_OF.items()}
+EVENTS = KindEvents(
+    data_of={type_.value: data for type_, data in DATA_OF.items()},
+    step_of={type_.value: step for type_, step in _STEP_OF.items()},
+)
 
 
 def build_event(
@@ -220,8 +228,7 @@ def build_event(
     at: datetime | None = None,
 ) -> Envelope:
     """The event of a call that carries this data; see `envelopes.build_event`."""
-    return envelopes.build_event(
-        _TYPE_OF[type(data)],
+    return EVENTS.build_event(
         data,
         company=company,
         subject=call_id,
@@ -234,7 +241,7 @@ def build_event(
 
 def step_of(data: EventData) -> Step:
     """What the event that carries this data means for how far the call is."""
-    return _TYPE_OF[type(data)].step
+    return _STEP_OF[EventType(EVENTS.type_of(data))]
 
 
 class CallDispatch(Dispatch):
@@ -251,6 +258,8 @@ class CallDispatch(Dispatch):
     channels: ChannelPolicy = ChannelPolicy.AUTO
     language: str = "auto"
     stages: tuple[Stage, ...] = (Stage.TRANSCRIBE, Stage.SPEAKERS, Stage.INSIGHTS)
+    seconds_left: float | None = Field(default=None, gt=0)
+    """How long the call may be worked on before its deadline, from when a worker begins."""
 
     @property
     def subject_id(self) -> CallId:

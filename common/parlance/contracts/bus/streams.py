@@ -78,20 +78,21 @@ CONTROL = Stream(
 )
 STREAMS = (JOBS, EVENTS, ADVISORIES, CONTROL)
 
-WORKER_ACK_WAIT_SECONDS = 30.0
-WORKER_HEARTBEAT_SECONDS = 10.0
-"""A third of the wait: two may be lost before the job goes to another worker."""
+JOB_ACK_WAIT_SECONDS = 30.0
+"""Usual wait for a sign of life of a worker; a setting of the bus changes it."""
 
 LANE_WEIGHTS = {Priority.INTERACTIVE: 8, Priority.STANDARD: 3, Priority.BULK: 1}
 
 
-def job_consumer(kind: Kind, priority: Priority) -> Consumer:
+def job_consumer(
+    kind: Kind, priority: Priority, *, ack_wait_seconds: float = JOB_ACK_WAIT_SECONDS
+) -> Consumer:
     """The consumer that all workers share for one lane."""
     return Consumer(
         stream=JOBS.name,
         durable=f"{kind}-{priority}",
         filter_subjects=(subjects.format_job(kind, priority),),
-        ack_wait_seconds=WORKER_ACK_WAIT_SECONDS,
+        ack_wait_seconds=ack_wait_seconds,
         max_ack_pending=1000,
     )
 
@@ -110,5 +111,12 @@ OPERATOR = Consumer(
     ack_wait_seconds=60.0,
     max_ack_pending=1024,
 )
-JOB_CONSUMERS = tuple(job_consumer(Kind.CALL, priority) for priority in Priority)
-CONSUMERS = (*JOB_CONSUMERS, RECORDER, OPERATOR)
+
+
+def list_consumers(*, job_ack_wait_seconds: float = JOB_ACK_WAIT_SECONDS) -> tuple[Consumer, ...]:
+    """All durable consumers."""
+    lanes = (
+        job_consumer(Kind.CALL, priority, ack_wait_seconds=job_ack_wait_seconds)
+        for priority in Priority
+    )
+    return (*lanes, RECORDER, OPERATOR)

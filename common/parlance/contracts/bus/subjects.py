@@ -69,6 +69,11 @@ def format_events_of_company(company: CompanySlug) -> str:
     return f"events.{company}.>"
 
 
+def format_events_of_company_kind(company: CompanySlug, kind: Kind) -> str:
+    """Filter for every event of one kind in a company."""
+    return f"events.{company}.{kind}.>"
+
+
 def format_events_of_kind(kind: Kind) -> str:
     return f"events.*.{kind}.>"
 
@@ -106,9 +111,11 @@ def format_dispatch_id(uid: str, attempt: int) -> str:
     return f"{uid}.{attempt}"
 
 
-def format_window_id(call_id: CallId, model_hash: str, window: int) -> str:
-    """Message id of a finished window: whoever does the same window again is refused by the bus."""
-    return f"{call_id}.{model_hash[:8]}.{window}"
+def format_window_id(call_id: CallId, model_hash: str, window: int, resets: int = 0) -> str:
+    """Message id of a finished window: whoever does the same window again is refused by the bus.
+    After a `call.reset` clients have dropped it, and it must get through once more."""
+    again = f"{resets}." if resets else ""
+    return f"{call_id}.{model_hash[:8]}.{again}{window}"
 
 
 def format_event_id(subject_id: str, attempt: int, type_: str, detail: str = "") -> str:

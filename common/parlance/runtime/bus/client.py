@@ -142,6 +142,12 @@ class Bus:
         return await self._once("delete a job", delete)
 
     @property
+    def job_heartbeat_seconds(self) -> float:
+        """How often a worker says that it still has a job: a third of the ack wait, so that two
+        signs may be lost before the job goes to another worker."""
+        return self._settings.job_ack_wait_seconds / 3
+
+    @property
     def jobs_epoch(self) -> str:
         """Creation time of JOBS as last seen here, without asking. When it changes, sequences
         started anew, and an ack for a message from before would hit a stranger's."""

@@ -88,7 +88,11 @@ class Connection:
     async def ensure(self) -> None:
         """Declare streams and consumers (again): for callers that saw a stream missing."""
         async with self._ensuring:
-            self.created = await declare.apply(self.js, replicas=self._settings.nats_replicas)
+            self.created = await declare.apply(
+                self.js,
+                replicas=self._settings.nats_replicas,
+                job_ack_wait_seconds=self._settings.job_ack_wait_seconds,
+            )
 
     async def _on_error(self, error: Exception) -> None:
         _log.debug("nats", problem=repr(error))

@@ -8,7 +8,9 @@ _STREAM_EXISTS = 10058
 """JetStream's code for "stream name already in use with a different configuration"."""
 
 
-async def apply(js: JetStreamContext, *, replicas: int) -> dict[str, str]:
+async def apply(
+    js: JetStreamContext, *, replicas: int, job_ack_wait_seconds: float
+) -> dict[str, str]:
     """Declare everything; returns the creation time of each stream by name.
 
     A creation time that differs from an earlier one means that the stream was lost in between.
@@ -17,7 +19,7 @@ async def apply(js: JetStreamContext, *, replicas: int) -> dict[str, str]:
     for stream in streams.STREAMS:
         info = await _apply_stream(js, build_stream_config(stream, replicas=replicas))
         created[stream.name] = info.created.isoformat() if info.created else ""
-    for consumer in streams.CONSUMERS:
+    for consumer in streams.list_consumers(job_ack_wait_seconds=job_ack_wait_seconds):
         await js.add_consumer(consumer.stream, build_consumer_config(consumer))
     return created
 

@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from asr import isolation, selftest
-from asr.config import parse_config
+from asr import isolation, loading, selftest
+from asr.config import STUB, parse_config
 from asr.engine import Engine, Window
 from asr.errors import AsrError, InvalidWindow, ModelFailed, WindowFailed
 from asr.isolation import Outcome
 from asr.options import parse_options
 from asr.results import Timing, format_result
-from asr.whisper import WhisperEngine
 from asr.windows import check_audio
 
 
@@ -41,7 +40,10 @@ class TritonPythonModel:
         """Load and prove the model; raising here is how a model tells that it cannot start."""
         parameters = json.loads(args["model_config"]).get("parameters", {})
         defaults = {key: value["string_value"] for key, value in parameters.items()}
-        self._engine = WhisperEngine(parse_config(defaults, os.environ))
+        config = parse_config(defaults, os.environ)
+        if config.engine == STUB:
+            pb_utils.Logger.log_warn("asr_whisper: the engine is a stub, every text is made up")
+        self._engine = loading.load_engine(config)
         selftest.check(self._engine, os.environ)
 
     def execute(self, requests: list[Any]) -> list[Any]:

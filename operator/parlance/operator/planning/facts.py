@@ -37,11 +37,14 @@ class RunStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A worker handed the job back: it is in the queue again, and this is why."""
+    """Why nothing happens: a worker handed the job back to the queue, or holds it and waits."""
 
     attempt: int
     reason: str
     message: str
+    is_held: bool = False
+    """A worker has the job and goes on by itself; otherwise it is in the queue again."""
+    told_at: datetime | None = dataclasses.field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +101,33 @@ def _fold_sign(facts: Facts, event: Envelope, heard_at: datetime) -> Facts:
     attempt, as neither does for the recorder."""
     if event.type == EventType.PROGRESS:
         is_own = f".{EventType.PROGRESS.token}.{OWN_PROGRESS}" in event.id
-        return facts if is_own else _hear(facts, heard_at)
+        return facts if is_own else _fold_worker_sign(_hear(facts, heard_at), event)
+    if event.type == EventType.RESET:
+        return _hear(facts, heard_at)  # for clients; how far the attempt was never goes back
     retrying = envelopes.parse_data(event, call_events.Retrying)
     if retrying.next_attempt != event.attempt:
         return facts  # our own: workers hand a job back without using up the attempt
     waiting = Waiting(event.attempt, retrying.reason, retrying.message)
     return dataclasses.replace(_hear(facts, heard_at), waiting=waiting)
+
+
+def _fold_worker_sign(facts: Facts, event: Envelope) -> Facts:
+    """What its worker waits for, and that it waits no longer. A job in the queue stays there until
+    a worker says more than that it lives."""
+    if event.attempt < facts.attempt:
+        return facts
+    sign = envelopes.parse_data(event, call_events.Progress)
+    if sign.waiting_for is not None:
+        waiting = Waiting(
+            event.attempt,
+            sign.waiting_for,
+            sign.message or "",
+            is_held=True,
+            told_at=facts.heard_at,
+        )
+        return dataclasses.replace(facts, waiting=waiting)
+    is_over = facts.waiting is not None and facts.waiting.is_held
+    return dataclasses.replace(facts, waiting=None) if is_over else facts
 
 
 def _hear(facts: Facts, heard_at: datetime) -> Facts:

@@ -54,14 +54,15 @@ def select_current(facts: Facts, status: CallJobStatus) -> Facts:
 
 
 def find_waiting(facts: Facts, status: CallJobStatus) -> Waiting | None:
-    """Why a worker handed the current attempt back, if it waits in the queue again."""
+    """Why nothing happens with the current attempt, as its worker told."""
     is_current = facts.waiting is not None and facts.waiting.attempt == status.attempts
     return facts.waiting if is_current else None
 
 
 def is_in_work(job: CallJob, facts: Facts) -> bool:
     """Whether a worker has begun with the current attempt and has not handed it back."""
-    if find_waiting(facts, job.status) is not None:
+    waiting = find_waiting(facts, job.status)
+    if waiting is not None and not waiting.is_held:
         return False
     return facts.started_at is not None or job.status.progress is not None
 

@@ -44,8 +44,16 @@ def build_dispatch(job: CallJob, *, attempt: int, now: datetime) -> CallDispatch
         language=spec.language,
         stages=tuple(stage.stage for stage in spec.stages),
         priority=spec.priority_class.priority,
+        seconds_left=_count_seconds_left(job, now=now),
         dispatched_at=now,
     )
+
+
+def _count_seconds_left(job: CallJob, *, now: datetime) -> float:
+    """Until the deadline, which counts from the start of the first attempt."""
+    started = job.status.start_time or now
+    passed_seconds = (now - started).total_seconds()
+    return max(1.0, job.spec.active_deadline_seconds - passed_seconds)
 
 
 def build_queued(job: CallJob, *, attempt: int, now: datetime) -> Envelope:

@@ -1,6 +1,7 @@
 """What people see while a job runs or waits: its progress, and why nothing happens. Pure."""
 
 from datetime import datetime
+from typing import Any
 
 from parlance.contracts.crs.meta import ConditionType, Phase, Progress, Reason
 from parlance.contracts.crs.v1alpha1.calljob import CallJob, CallJobStatus, Dispatch
@@ -14,12 +15,12 @@ from .steps import NOTHING, Plan, Record
 def show_progress(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
     """Fold what was heard into the status: at once where work begins or stops, else sparingly."""
     if waiting := find_waiting(facts, job.status):
-        return _show_waiting(job, waiting, now=observed.now)
+        return _show_waiting(job, _forget_lost_worker(waiting, observed), now=observed.now)
     if facts.started_at is None or facts.attempt != job.status.attempts:
         return None
     known = job.status.progress
     progress = _build_progress(known, facts)
-    if known is None or job.status.phase != Phase.RUNNING:
+    if known is None or not _is_shown_running(job.status):
         return Plan(status=_start(job, facts, progress, now=observed.now))
     if progress == known.model_copy(update={"last_updated_time": progress.last_updated_time}):
         return NOTHING
@@ -32,6 +33,16 @@ def show_progress(job: CallJob, facts: Facts, observed: Observed) -> Plan | None
     return Plan(
         status=statuses.mark_observed(job, job.status.model_copy(update={"progress": progress}))
     )
+
+
+def _forget_lost_worker(waiting: Waiting, observed: Observed) -> Waiting:
+    """A worker that waits says so again and again. One that had not begun is not replaced: the bus
+    gives its message to the next one that is free."""
+    limit_seconds = observed.limits.stall_seconds
+    if not waiting.is_held or not has_passed(waiting.told_at, limit_seconds, observed.now):
+        return waiting
+    message = "its worker fell silent; no other one has begun yet"
+    return Waiting(waiting.attempt, Reason.WAITING_FOR_CAPACITY, message)
 
 
 def _show_waiting(job: CallJob, waiting: Waiting, *, now: datetime) -> Plan:
@@ -47,7 +58,23 @@ def _show_waiting(job: CallJob, waiting: Waiting, *, now: datetime) -> Plan:
         waiting.message,
         now=now,
     )
-    return Plan(status=status.model_copy(update={"phase": Phase.QUEUED}))
+    return Plan(status=status.model_copy(update=_plan_phase(status, waiting, now=now)))
+
+
+def _plan_phase(status: CallJobStatus, waiting: Waiting, *, now: datetime) -> dict[str, Any]:
+    """A worker that waits for what is away may have begun or not; one that fetches the audio has,
+    and the deadline counts from then."""
+    if not waiting.is_held:
+        return {"phase": Phase.QUEUED}
+    if waiting.reason == Reason.FETCHING_AUDIO:
+        return {"phase": Phase.RUNNING, "start_time": status.start_time or now}
+    return {}
+
+
+def _is_shown_running(status: CallJobStatus) -> bool:
+    shown = conditions.find_condition(status, ConditionType.DISPATCHED)
+    is_running = shown is not None and shown.reason == Reason.RUNNING
+    return status.phase == Phase.RUNNING and is_running
 
 
 def _build_progress(known: Progress | None, facts: Facts) -> Progress:

@@ -1,5 +1,6 @@
 """A window that the model fails on gets an error of its own; the others get their texts."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -38,7 +39,11 @@ def _build(window: Window) -> Transcript:
 def build_windows(*names: str) -> list[Window]:
     """Named by their language; `cancelled` is."""
     return [
-        Window(np.zeros(1600, np.int16), Options(language=name), lambda name=name: name == "gone")
+        Window(
+            np.zeros(1600, np.int16),
+            Options(language=name),
+            functools.partial(str.__eq__, name, "gone"),
+        )
         for name in names
     ]
 

@@ -122,3 +122,18 @@ def test_a_wrong_number_of_workers_is_refused(workers: str, tmp_path: Path) -> N
 
 def test_without_a_setting_the_bundled_model_is_taken() -> None:
     assert parse_config({}, {}).name == "whisper-tiny.en"
+
+
+def test_no_profile_chooses_the_stub() -> None:
+    assert "stub" not in CPU + GPU
+    assert parse_config({}, {}).engine == "whisper"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("engine", "parrot"), ("stub_seconds", "soon"), ("stub_seconds", "-1")]
+)
+def test_a_wrong_engine_or_time_is_refused(name: str, value: str, tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "tiny")
+
+    with pytest.raises(UnusableModel, match=f"{name} must be"):
+        parse_config({name: value}, {"PARLANCE_ASR_MODEL": str(folder)})

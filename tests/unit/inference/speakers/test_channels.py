@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from parlance.contracts.calls import ChannelPolicy, Role, Segment
 from parlance.inference.speakers import channels
 
-from tests.unit.inference.insights import calls
+from tests.unit.inference.analysis import calls
 
 AGENT, CUSTOMER, UNKNOWN = Role.AGENT, Role.CUSTOMER, Role.UNKNOWN
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from parlance.contracts.calls import Segment, Speech
 from parlance.inference.speakers import echo
 
-from tests.unit.inference.insights.calls import segment
+from tests.unit.inference.analysis.calls import segment
 
 LOUD = segment("I would like to check my balance, please.", 10, 14, id_="loud")
 FAINT = segment("i would like to check my balance", 10.2, 14, channel=1, id_="faint")

@@ -4,7 +4,7 @@ import pytest
 from parlance.contracts.calls import Role, Segment
 from parlance.inference.speakers import roles
 
-from tests.unit.inference.insights.calls import segment
+from tests.unit.inference.analysis.calls import segment
 
 
 def call(first: str, second: str, *, start: float = 0.0) -> list[Segment]:

@@ -6,13 +6,13 @@ import sqlalchemy as sa
 import structlog
 from parlance.api.db import tables
 from parlance.api.db.session import Database
-from parlance.api.domain.calls import queries
+from parlance.api.domain.calls import jobs, queries
 from parlance.api.http.errors import Refused
-from parlance.api.identity.keys import Principal
-from parlance.api.outbox import deletions
+from parlance.api.identity.principal import Principal
 from parlance.api.outbox import rows as outbox
 from parlance.contracts import ids
 from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.ids import CompanySlug
 from parlance.contracts.problems import Problem
@@ -39,7 +39,7 @@ async def cancel(
         session.add(
             tables.AuditEntry(
                 company_id=principal.company_id,
-                actor=f"key:{principal.key_id}",
+                actor=principal.actor,
                 action="call.cancelled",
                 subject=str(call_id),
             )
@@ -60,7 +60,7 @@ async def cancel(
 
 async def _ask_cluster(kube: Kube, call: tables.Call) -> bool:
     """False when there is no job."""
-    name = deletions.format_calljob_name(call)
+    name = jobs.format_name(call)
     patched = await kube.patch_calljob(name, {"spec": {"cancel": True}})
     return patched.outcome is not Outcome.NOT_FOUND
 
@@ -80,7 +80,7 @@ async def _withdraw(session: AsyncSession, company_id: uuid.UUID, call_id: uuid.
         .with_for_update()
     )
     was_waiting = await session.scalar(query) is not None
-    await outbox.withdraw(session, company_id, call_id)
+    await outbox.withdraw(session, company_id, Kind.CALL, call_id)
     return was_waiting
 
 

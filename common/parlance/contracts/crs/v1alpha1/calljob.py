@@ -81,6 +81,11 @@ RULES = (
     immutable("spec.language"),
     immutable("spec.stages"),
     Rule(
+        "spec.stages",
+        "self.exists(stage, stage == 'Transcribe')",
+        "stages must contain Transcribe: the others work on its transcript",
+    ),
+    Rule(
         "spec.audio",
         "has(self.objectKey) != has(self.uri)",
         "give exactly one of objectKey and uri",
@@ -164,7 +169,7 @@ class Audio(CrValue):
 
 
 class CallJobSpec(CrValue):
-    """What to do. Nearly everything is immutable: a new wish is a new CallJob."""
+    """What to do. Nearly everything is immutable: what else is wanted is another CallJob."""
 
     company: Annotated[str, Field(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
     """Slug of the company that owns the call."""
@@ -179,7 +184,7 @@ class CallJobSpec(CrValue):
         JobStage.SPEAKERS,
         JobStage.INSIGHTS,
     )
-    """The steps to run."""
+    """The steps to run. Transcribe is one of them: the others work on its transcript."""
     priority_class: PriorityClass = PriorityClass.STANDARD
     """Which lane the job waits in; workers serve the lanes 8:3:1. Frozen once dispatched."""
     suspend: bool = False

@@ -1,5 +1,6 @@
 """Settings of the model: config.pbtxt parameters, overridden by PARLANCE_ASR_* variables."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from asr.errors import UnusableModel
 
 _PREFIX = "PARLANCE_ASR_"
 _GPU_WORKERS = 2
+WHISPER = "whisper"
+STUB = "stub"
+_ENGINES = (WHISPER, STUB)
 _CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000" is two cores, "max 100000" no limit
 
 
@@ -27,6 +31,10 @@ class Config:
     workers: int = 1
     """Batches decoded at the same time; they share the weights. One per core on a CPU; two on a
     GPU, so that one prepares its spectrograms while the other decodes."""
+    engine: str = WHISPER
+    """`stub` hears nothing and answers with made-up text: for tests whose point is not speech."""
+    stub_seconds: float = 0.0
+    """How long the stub takes for each batch."""
 
 
 def parse_config(parameters: Mapping[str, str], environ: Mapping[str, str]) -> Config:
@@ -36,6 +44,9 @@ def parse_config(parameters: Mapping[str, str], environ: Mapping[str, str]) -> C
     workers = values.get("workers") or str(_GPU_WORKERS if device != "cpu" else _count_cores())
     if not workers.isdecimal() or int(workers) < 1:
         raise UnusableModel(f"workers must be a positive number, not {workers!r}")
+    engine = values.get("engine", Config.engine)
+    if engine not in _ENGINES:
+        raise UnusableModel(f"engine must be one of {', '.join(_ENGINES)}, not {engine!r}")
     folder, name = _find_model(values.get("model", ""))
     return Config(
         model=folder,
@@ -43,7 +54,19 @@ def parse_config(parameters: Mapping[str, str], environ: Mapping[str, str]) -> C
         device=device,
         compute_type=values.get("compute_type", Config.compute_type),
         workers=int(workers),
+        engine=engine,
+        stub_seconds=_parse_seconds(values.get("stub_seconds", "0")),
     )
+
+
+def _parse_seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise UnusableModel(f"stub_seconds must be a number from 0, not {value!r}")
+    return seconds
 
 
 def _count_cores() -> int:

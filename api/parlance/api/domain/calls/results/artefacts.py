@@ -1,6 +1,6 @@
 """Reads what a worker left in the object store, and trusts it only when its hash is right.
 
-Called by `results`.
+Called by `applier`.
 """
 
 import asyncio

@@ -1,0 +1,32 @@
+"""How far a call is: kept while its windows are done, told by signs of life."""
+
+from parlance.contracts.bus.calls import Progress, SegmentsReady
+from parlance.contracts.calls import Stage
+from parlance.inference.engine.waits import Awaited
+
+
+class CallProgress:
+    """Moves forward only."""
+
+    def __init__(self) -> None:
+        self._processed_seconds = 0.0
+        self._total_seconds = 0.0
+
+    def note_length(self, total_seconds: float) -> None:
+        self._total_seconds = total_seconds
+
+    def note_window(self, ready: SegmentsReady) -> None:
+        """A window is done, by us or by an earlier run."""
+        self._processed_seconds = max(self._processed_seconds, ready.processed_seconds)
+        self._total_seconds = self._total_seconds or ready.total_seconds
+
+    def build_event(self, awaited: Awaited | None) -> Progress:
+        share = self._processed_seconds / self._total_seconds if self._total_seconds else 0.0
+        return Progress(
+            percent=min(int(share * 100), 99),
+            stage=Stage.TRANSCRIBE,
+            processed_seconds=self._processed_seconds,
+            total_seconds=self._total_seconds,
+            waiting_for=awaited.reason if awaited else None,
+            message=awaited.message if awaited else None,
+        )

@@ -1,0 +1,90 @@
+"""Signs of life of one run: for as long as it has nothing else to say, and when it must wait.
+
+An hour of hold music gives no result to publish, and whoever is silent for 90 s is taken for lost
+by the operator. A run that waits for what is away says so within seconds, for people to see.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.values import Value
+from parlance.inference.engine.reporter import Reporter
+from parlance.inference.engine.waits import Awaited, Waits
+from parlance.runtime import tasks
+from parlance.runtime.clock import Clock
+from parlance.runtime.errors import BusUnavailable
+
+_log = structlog.get_logger(__name__)
+
+QUIET_SECONDS = 30.0
+"""A run that works is never silent for longer; the operator acts after 90 s."""
+_LOOK_SECONDS = 1.0
+_WAIT_SECONDS = 2.0
+"""A shorter wait is not worth telling: a connection that was lost is made again."""
+
+_SIGN = "worker"
+_DOUBT = "doubt"
+"""Labels in the ids of signs: of a run that works, and of one that only holds the message."""
+
+BuildSign = Callable[[Awaited | None], Value]
+"""Makes the data of a sign: how far the work is, and what it waits for."""
+
+
+def is_doubt(event: Envelope) -> bool:
+    """Whether a worker only says that it holds the work and has not begun it."""
+    return f".{_DOUBT}." in event.id
+
+
+class Signs:
+    """Publishes the signs of one run."""
+
+    def __init__(self, reporter: Reporter, waits: Waits, clock: Clock) -> None:
+        self._reporter = reporter
+        self._waits = waits
+        self._clock = clock
+        self._told: Awaited | None = None
+        """The wait that the last sign told of."""
+
+    async def give_doubt(self, build_sign: BuildSign) -> None:
+        """Say that the work is held and not yet begun, and how far it was before."""
+        await self._reporter.publish_sign(build_sign(None), _DOUBT)
+
+    async def give(self, build_sign: BuildSign, awaited: Awaited | None) -> None:
+        """Say at once that the run lives and what it waits for."""
+        await self._reporter.publish_sign(build_sign(awaited), _SIGN)
+        self._told = awaited
+
+    @asynccontextmanager
+    async def kept_up(
+        self,
+        build_sign: BuildSign,
+        *,
+        quiet_seconds: float = QUIET_SECONDS,
+        look_seconds: float = _LOOK_SECONDS,
+    ) -> AsyncIterator[None]:
+        """Give a sign when nothing was published for `quiet_seconds`, and whenever a wait begins
+        or ends."""
+        signs = asyncio.create_task(
+            self._give_forever(build_sign, quiet_seconds, look_seconds), name="signs"
+        )
+        try:
+            yield
+        finally:
+            await tasks.end(signs)
+
+    async def _give_forever(
+        self, build_sign: BuildSign, quiet_seconds: float, look_seconds: float
+    ) -> None:
+        while True:
+            await asyncio.sleep(look_seconds)
+            awaited = self._waits.find(_WAIT_SECONDS)
+            is_quiet = self._clock.monotonic() - self._reporter.spoke_at >= quiet_seconds
+            if awaited == self._told and not is_quiet:
+                continue
+            try:
+                await self.give(build_sign, awaited)
+            except BusUnavailable as exc:
+                _log.warning("no sign of life", error=str(exc))
