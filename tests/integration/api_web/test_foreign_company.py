@@ -6,14 +6,13 @@ from typing import Any
 import httpx
 import pytest
 from litestar.routes import HTTPRoute
-from parlance.api import asgi
-from parlance.api.settings import read_settings
 from parlance.contracts.ids import CallId
 from parlance.runtime.bus import Bus
 
 from tests.integration.api_web import support
 from tests.integration.api_web.support import Account, Api
 from tests.integration.api_web.test_reading import authorize, complete, completed
+from tests.unit.api import applications
 
 READS = [
     ("GET", "/api/calls/{call_id}"),
@@ -74,7 +73,7 @@ def _drop_what_names_the_request(response: httpx.Response, call_id: str) -> dict
 def test_every_route_with_an_id_is_asked_here() -> None:
     routes = {
         (method, route.path_format)
-        for route in asgi.create_app(read_settings()).routes
+        for route in applications.build_app().routes
         if isinstance(route, HTTPRoute) and not route.path.startswith("/api/docs")
         if "{" in route.path_format
         for method in route.methods
