@@ -10,7 +10,7 @@ import httpx
 from parlance.contracts.bus.calls import EventType
 
 from devstack import nats_server, testdata, triton, waiting
-from tests.integration.worker.conftest import Rig
+from tests.integration.worker.rig import Rig
 
 
 async def _get(url: str) -> tuple[int, str]:
@@ -49,19 +49,19 @@ async def test_a_worker_is_ready_with_a_bus_and_a_model_and_says_what_it_lacks(
 
 
 async def test_the_canary_tells_a_dead_model_behind_a_living_server(
-    rig: Rig, triton_server: triton.TritonServer
+    rig: Rig, stub_triton: triton.TritonServer
 ) -> None:
     status, report = await _run_canary(rig)
     assert (status, report["ok"]) == (0, True)
     assert report["hash"]
 
-    for pid in triton_server.list_model_pids():
+    for pid in stub_triton.list_model_pids():
         os.kill(pid, signal.SIGKILL)
     try:
-        server_says = await _get(f"{triton_server.http_url}/v2/health/ready")
+        server_says = await _get(f"{stub_triton.http_url}/v2/health/ready")
         status, report = await _run_canary(rig)
     finally:
-        await triton_server.process.restart()
+        await stub_triton.process.restart()
 
     assert server_says[0] == 200  # which is why there is a canary
     assert (status, report["ok"]) == (1, False)

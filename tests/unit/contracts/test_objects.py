@@ -1,15 +1,15 @@
 """Keys in the object store: whose an object is, and that no company's are taken for another's."""
 
-import uuid
-
 import pytest
 from parlance.contracts import ids, objects
 from parlance.contracts.bus.subjects import Kind
-from parlance.contracts.ids import CompanySlug, new_call_id
+from parlance.contracts.ids import CallId, CompanySlug, new_call_id
 from parlance.contracts.objects import Owner
 
 ACME = CompanySlug("acme")
 STAGING = CompanySlug("staging")
+CALL_ID = CallId("01a22b85-53c7-7f76-a821-e7ca32a936ce")
+RANDOM_ID = "75e9d6dc-6900-4ff5-86ed-18fb18184e6b"
 
 
 def test_everything_of_a_call_lies_below_its_prefix() -> None:
@@ -34,7 +34,7 @@ def test_the_prefix_of_an_owner_is_where_its_objects_lie() -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        objects.format_staging_key(new_call_id()),
+        objects.format_staging_key(CALL_ID),
         objects.format_trackers_key(ACME),
         "acme/incoming/by-hand/a.wav",
         "acme/calls/no-folder.wav",
@@ -49,7 +49,7 @@ def test_no_company_can_be_called_like_the_staging_folder() -> None:
         ids.parse_company(objects.STAGING_PREFIX.rstrip("/"))
 
 
-@pytest.mark.parametrize("name", [str(new_call_id()), f"part-{uuid.uuid4().hex}"])
+@pytest.mark.parametrize("name", [CALL_ID, f"part-{RANDOM_ID.replace('-', '')}"])
 def test_what_earlier_versions_staged_is_recognized(name: str) -> None:
     assert objects.is_old_staging_key(f"staging/{name}")
 
@@ -57,10 +57,10 @@ def test_what_earlier_versions_staged_is_recognized(name: str) -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        objects.format_audio_key(STAGING, new_call_id(), "wav"),
+        objects.format_audio_key(STAGING, CALL_ID, "wav"),
         objects.format_trackers_key(STAGING),
-        f"staging/{new_call_id()}.wav",
-        f"staging/{uuid.uuid4()}",
+        f"staging/{CALL_ID}.wav",
+        f"staging/{RANDOM_ID}",
         "staging/part-1",
     ],
 )
