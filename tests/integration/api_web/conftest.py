@@ -36,6 +36,7 @@ from devstack.postgres import Postgres
 from tests.integration import databases
 from tests.integration.api_web import support
 from tests.integration.api_web.support import Account, Api
+from tests.integration.api_web.upstream import Upstream
 
 OpenHub = Callable[[], Awaitable[Hub]]
 
@@ -143,3 +144,13 @@ async def acme(api: Api) -> Account:
 async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=api.url, timeout=30, trust_env=False) as opened:
         yield opened
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    found = Upstream(body=support.make_wav(2.0))
+    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
+    found.port = server.sockets[0].getsockname()[1]
+    yield found
+    server.close()
+    await server.wait_closed()

@@ -8,6 +8,7 @@ import struct
 import uuid
 import wave
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import av
@@ -20,6 +21,8 @@ from parlance.api.db.session import Database
 from parlance.api.identity import keys
 from parlance.api.identity.scopes import Scope
 from parlance.api.settings import Settings
+from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.calls import CallStatus, Role
 from parlance.runtime.process import Process
 
 DEAD_KUBECONFIG = {
@@ -90,6 +93,51 @@ async def add_user(database: Database, account: Account, extension_id: str) -> s
         user = tables.User(company_id=account.id, name="Ann", extension_id=extension_id)
         session.add(user)
     return str(user.id)
+
+
+TEXTS = ("Hello, this is <b>Ann</b>.", "I need help & advice.")
+
+
+async def add_call(database: Database, account: Account, **values: Any) -> str:
+    call = tables.Call(company_id=account.id, **values)
+    async with database.company_session(account.id) as session:
+        session.add(call)
+    return str(call.id)
+
+
+async def complete(database: Database, account: Account, call_id: str) -> None:
+    """What the recorder writes."""
+    id_ = uuid.UUID(call_id)
+    insights = Insights(call_id=call_id, attempt=1)
+    async with database.company_session(account.id) as session:
+        call = await session.get_one(tables.Call, id_)
+        call.status, call.segment_count, call.attempt = CallStatus.COMPLETED, 2, 1
+        call.duration_seconds, call.detected_language = 3.5, "en"
+        call.completed_at = call.updated_at = datetime.now(UTC)
+        for index, text in enumerate(TEXTS):
+            session.add(
+                tables.CallSegment(
+                    call_id=id_,
+                    company_id=account.id,
+                    index=index,
+                    id=f"0-{index}",
+                    channel=index,
+                    speaker=f"speaker_{index}",
+                    role=Role.AGENT if index == 0 else Role.UNKNOWN,
+                    start_seconds=index * 1.5,
+                    end_seconds=index * 1.5 + 1.25,
+                    text=text,
+                )
+            )
+        session.add(
+            tables.CallInsights(
+                call_id=id_,
+                company_id=account.id,
+                attempt=1,
+                profile=insights.profile,
+                data=insights.model_dump(mode="json"),
+            )
+        )
 
 
 async def count_rows(database: Database) -> dict[str, int]:

@@ -11,7 +11,7 @@ from parlance.runtime.bus import Bus
 
 from tests.integration.api_web import support
 from tests.integration.api_web.support import Account, Api
-from tests.integration.api_web.test_reading import authorize, complete, completed
+from tests.integration.api_web.test_reading import authorize, completed
 from tests.unit.api import applications
 
 READS = [
@@ -41,7 +41,7 @@ class Theirs:
 async def globex(api: Api, client: httpx.AsyncClient, api_bus: Bus) -> Theirs:
     account = await support.add_account(api.database, "globex")
     ended, waiting = [await _upload(client, account, seed) for seed in (1, 2)]
-    await complete(api, account, ended)
+    await support.complete(api.database, account, ended)
     await api_bus.publish_event(completed(ended).model_copy(update={"company": "globex"}))
     return Theirs(account, ended, waiting)
 

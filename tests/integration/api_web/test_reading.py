@@ -9,10 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from parlance.api.db import tables
 from parlance.api.identity.scopes import Scope
-from parlance.contracts import calls as contract
-from parlance.contracts.analysis import insights as insights_contract
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.bus import envelopes
 from parlance.contracts.calls import CallStatus, Stage
@@ -28,49 +25,7 @@ FORGED_CURSOR = base64.urlsafe_b64encode(
 ).decode()
 """Before the first day of the calendar, in UTC."""
 NOBODYS_ID = "0190b000-0000-4000-8000-00000000000f"
-TEXTS = ("Hello, this is <b>Ann</b>.", "I need help & advice.")
-
-
-async def add_call(api: Api, account: Account, **values: Any) -> str:
-    call = tables.Call(company_id=account.id, **values)
-    async with api.database.company_session(account.id) as session:
-        session.add(call)
-    return str(call.id)
-
-
-async def complete(api: Api, account: Account, call_id: str) -> None:
-    """What the recorder writes."""
-    id_ = uuid.UUID(call_id)
-    insights = insights_contract.Insights(call_id=call_id, attempt=1)
-    async with api.database.company_session(account.id) as session:
-        call = await session.get_one(tables.Call, id_)
-        call.status, call.segment_count, call.attempt = CallStatus.COMPLETED, 2, 1
-        call.duration_seconds, call.detected_language = 3.5, "en"
-        call.completed_at = call.updated_at = datetime.now(UTC)
-        for index, text in enumerate(TEXTS):
-            session.add(
-                tables.CallSegment(
-                    call_id=id_,
-                    company_id=account.id,
-                    index=index,
-                    id=f"0-{index}",
-                    channel=index,
-                    speaker=f"speaker_{index}",
-                    role=contract.Role.AGENT if index == 0 else contract.Role.UNKNOWN,
-                    start_seconds=index * 1.5,
-                    end_seconds=index * 1.5 + 1.25,
-                    text=text,
-                )
-            )
-        session.add(
-            tables.CallInsights(
-                call_id=id_,
-                company_id=account.id,
-                attempt=1,
-                profile=insights.profile,
-                data=insights.model_dump(mode="json"),
-            )
-        )
+TEXTS = support.TEXTS
 
 
 def authorize(account: Account) -> dict[str, str]:
@@ -80,10 +35,10 @@ def authorize(account: Account) -> dict[str, str]:
 async def test_a_call_shows_its_result_once_it_is_completed(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
-    call_id = await add_call(api, acme, worker_id="ORD-1", extra={"a": 1})
+    call_id = await support.add_call(api.database, acme, worker_id="ORD-1", extra={"a": 1})
     headers = authorize(acme)
     before = (await client.get(f"/api/calls/{call_id}", headers=headers)).json()
-    await complete(api, acme, call_id)
+    await support.complete(api.database, acme, call_id)
 
     after = (await client.get(f"/api/calls/{call_id}", headers=headers)).json()
 
@@ -101,7 +56,7 @@ async def test_a_call_shows_its_result_once_it_is_completed(
 async def test_a_known_etag_is_answered_without_a_body(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
-    call_id = await add_call(api, acme)
+    call_id = await support.add_call(api.database, acme)
     first = await client.get(f"/api/calls/{call_id}", headers=authorize(acme))
     headers = authorize(acme) | {"If-None-Match": f'"other", W/{first.headers["etag"]}'}
 
@@ -113,20 +68,20 @@ async def test_a_known_etag_is_answered_without_a_body(
 async def test_a_long_poll_answers_when_the_call_ends(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
-    call_id = await add_call(api, acme)
+    call_id = await support.add_call(api.database, acme)
     polling = asyncio.create_task(
         client.get(f"/api/calls/{call_id}?wait=20", headers=authorize(acme))
     )
     await waiting.wait_until(lambda: support.count_listeners() == 1, 5, "the poll waits")
     assert not polling.done()
-    await complete(api, acme, call_id)
+    await support.complete(api.database, acme, call_id)
 
     async with asyncio.timeout(5):
         assert (await polling).json()["status"] == "completed"
 
 
 async def test_a_long_poll_ends_in_time(api: Api, client: httpx.AsyncClient, acme: Account) -> None:
-    call_id = await add_call(api, acme)
+    call_id = await support.add_call(api.database, acme)
 
     response = await client.get(f"/api/calls/{call_id}?wait=1", headers=authorize(acme))
 
@@ -134,19 +89,22 @@ async def test_a_long_poll_ends_in_time(api: Api, client: httpx.AsyncClient, acm
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"),
+    ("kind", "media_type", "expected"),
     [
         (
             "txt",
+            "text/plain; charset=utf-8",
             f"[00:00:00] Agent: {TEXTS[0]}\n[00:00:01] Speaker 2: {TEXTS[1]}\n",
         ),
         (
             "srt",
+            "application/x-subrip; charset=utf-8",
             f"1\n00:00:00,000 --> 00:00:01,250\nAgent: {TEXTS[0]}\n\n"
             f"2\n00:00:01,500 --> 00:00:02,750\nSpeaker 2: {TEXTS[1]}\n",
         ),
         (
             "vtt",
+            "text/vtt; charset=utf-8",
             "WEBVTT\n\n00:00:00.000 --> 00:00:01.250\n"
             "<v Agent>Hello, this is &lt;b&gt;Ann&lt;/b&gt;.\n\n"
             "00:00:01.500 --> 00:00:02.750\n<v Speaker 2>I need help &amp; advice.\n",
@@ -154,23 +112,29 @@ async def test_a_long_poll_ends_in_time(api: Api, client: httpx.AsyncClient, acm
     ],
 )
 async def test_a_transcript_comes_as_a_file(
-    api: Api, client: httpx.AsyncClient, acme: Account, kind: str, expected: str
+    api: Api,
+    client: httpx.AsyncClient,
+    acme: Account,
+    kind: str,
+    media_type: str,
+    expected: str,
 ) -> None:
-    call_id = await add_call(api, acme)
-    await complete(api, acme, call_id)
+    call_id = await support.add_call(api.database, acme)
+    await support.complete(api.database, acme, call_id)
 
     response = await client.get(
         f"/api/calls/{call_id}/transcript?format={kind}", headers=authorize(acme)
     )
 
     assert response.text == expected
+    assert response.headers["content-type"] == media_type
 
 
 async def test_transcript_and_insights_come_as_json(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
-    call_id, headers = await add_call(api, acme), authorize(acme)
-    await complete(api, acme, call_id)
+    call_id, headers = await support.add_call(api.database, acme), authorize(acme)
+    await support.complete(api.database, acme, call_id)
 
     transcript = (await client.get(f"/api/calls/{call_id}/transcript", headers=headers)).json()
     insights = (await client.get(f"/api/calls/{call_id}/insights", headers=headers)).json()
@@ -184,7 +148,7 @@ async def test_transcript_and_insights_come_as_json(
 async def test_a_result_that_is_not_there_yet_is_to_be_asked_for_later(
     api: Api, client: httpx.AsyncClient, acme: Account, part: str
 ) -> None:
-    call_id = await add_call(api, acme)
+    call_id = await support.add_call(api.database, acme)
 
     response = await client.get(f"/api/calls/{call_id}/{part}", headers=authorize(acme))
 
@@ -201,7 +165,7 @@ async def test_a_call_of_another_company_is_not_there(
     api: Api, client: httpx.AsyncClient, acme: Account, path: str
 ) -> None:
     globex = await support.add_account(api.database, "globex")
-    call_id = await add_call(api, globex)
+    call_id = await support.add_call(api.database, globex)
 
     response = await client.get(f"/api/calls/{call_id}{path}", headers=authorize(acme))
 
@@ -231,7 +195,9 @@ async def test_pages_show_every_call_once_newest_first(
 ) -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     ids = [
-        await add_call(api, acme, created_at=moment + timedelta(minutes=number // 2))
+        await support.add_call(
+            api.database, acme, created_at=moment + timedelta(minutes=number // 2)
+        )
         for number in range(7)
     ]
     found: list[str] = []
@@ -248,8 +214,8 @@ async def test_pages_show_every_call_once_newest_first(
 
 async def test_a_list_can_be_narrowed(api: Api, client: httpx.AsyncClient, acme: Account) -> None:
     user_id = await support.add_user(api.database, acme, "7")
-    wanted = await add_call(
-        api,
+    wanted = await support.add_call(
+        api.database,
         acme,
         user_id=uuid.UUID(user_id),
         customer_name="Acme",
@@ -257,7 +223,7 @@ async def test_a_list_can_be_narrowed(api: Api, client: httpx.AsyncClient, acme:
         external_id="E",
         status=CallStatus.FAILED,
     )
-    await add_call(api, acme)
+    await support.add_call(api.database, acme)
     past = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     queries = [
         {"status": "failed"},
@@ -342,7 +308,7 @@ async def test_audio_of_a_type_that_we_do_not_know_is_only_bytes(
     key = "acme/calls/x/audio.bin"
     (api.objects / key).parent.mkdir(parents=True)
     (api.objects / key).write_bytes(page)
-    call_id = await add_call(api, acme, audio_key=key, media_type=hint)
+    call_id = await support.add_call(api.database, acme, audio_key=key, media_type=hint)
 
     response = await client.get(f"/api/calls/{call_id}/audio", headers=authorize(acme))
 
@@ -388,7 +354,7 @@ async def test_a_deleted_call_is_gone_with_everything(
 
 async def test_deleting_needs_the_scope(api: Api, client: httpx.AsyncClient) -> None:
     reader = await support.add_account(api.database, "readers", Scope.CALLS_READ)
-    call_id = await add_call(api, reader)
+    call_id = await support.add_call(api.database, reader)
 
     response = await client.delete(f"/api/calls/{call_id}", headers=authorize(reader))
 
@@ -427,7 +393,7 @@ async def read_events(
 async def test_a_stream_shows_the_call_its_events_and_ends(
     api: Api, client: httpx.AsyncClient, acme: Account, api_bus: Bus
 ) -> None:
-    call_id = await add_call(api, acme)
+    call_id = await support.add_call(api.database, acme)
     progress = call_events.Progress(
         percent=50, stage=Stage.TRANSCRIBE, processed_seconds=1, total_seconds=2
     )
@@ -459,7 +425,7 @@ async def test_a_stream_shows_the_call_its_events_and_ends(
 async def test_open_streams_and_polls_end_with_the_process(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
-    call_id = await add_call(api, acme)
+    call_id = await support.add_call(api.database, acme)
     stream = asyncio.create_task(
         read_events(client, f"/api/calls/{call_id}/events", authorize(acme))
     )

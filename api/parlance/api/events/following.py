@@ -35,7 +35,7 @@ _MAX_ID = 10**18 - 1
 RESYNC = "resync"
 SNAPSHOT = "snapshot"
 
-FromIn = Annotated[int | None, QueryParameter(name="from", ge=0)]
+FromIn = Annotated[int | None, QueryParameter(name="from", ge=0, schema_extra={"minimum": 0})]
 """Query parameter `?from=`: the sequence to go on behind."""
 
 

@@ -4,6 +4,7 @@ from litestar import Router
 from litestar.di import Provide
 from parlance.api.health import routes
 from parlance.api.health.checks import Readiness
+from parlance.api.http import operations
 from parlance.api.http.areas import Area
 
 
@@ -12,6 +13,7 @@ def build_area(readiness: Readiness) -> Area:
         Router(
             "/",
             route_handlers=[routes.health_live, routes.health_startup, routes.health_ready],
+            security=operations.NO_KEY,
             dependencies={"readiness": Provide(lambda: readiness, sync_to_thread=False)},
         )
     )

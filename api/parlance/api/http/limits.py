@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
-from parlance.api.http import fields, paging
+from parlance.api.http import fields, operations, paging
 from parlance.api.http.multipart import FormLimits
 
 
@@ -46,5 +46,10 @@ def build_route(groups: Iterable[msgspec.Struct], opt: dict[str, Any]) -> HTTPRo
 
     get_limits.__annotations__["return"] = shape
     return get(
-        "/api/limits", operation_id="getLimits", summary="Get the limits", tags=["Limits"], opt=opt
+        "/api/limits",
+        operation_id="getLimits",
+        summary="Get the limits",
+        tags=["Limits"],
+        security=operations.NO_KEY,
+        opt=opt,
     )(get_limits)

@@ -20,6 +20,8 @@ from pydantic import BaseModel
 
 JsonSchema = dict[str, Any]
 
+NO_KEY: list[dict[str, list[str]]] = [{}]
+"""`security` of public operations."""
 BINARY: JsonSchema = {"type": "string", "format": "binary"}
 TEXT: JsonSchema = {"type": "string"}
 

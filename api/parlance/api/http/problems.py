@@ -149,7 +149,8 @@ def _refuse_invalid(exc: ValidationException) -> Refused:
 
 
 def _field_error(item: Mapping[str, Any]) -> FieldError:
-    key = str(item.get("key", "")).replace(".", "/")
+    # A parameter whose name is a word of Python has an underscore behind it.
+    key = str(item.get("key", "")).rstrip("_").replace(".", "/")
     message = str(item.get("message", "is not valid"))
     return FieldError(pointer=f"/{key}", code="invalid", detail=message[:200])
 

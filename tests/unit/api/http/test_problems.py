@@ -58,13 +58,18 @@ def test_a_wrong_method_names_the_right_ones_in_order() -> None:
 
 
 def test_wrong_parameters_are_named_one_by_one() -> None:
-    extra = [{"key": "limit", "message": "too small", "source": "query"}, {"message": "odd"}]
+    extra = [
+        {"key": "limit", "message": "too small", "source": "query"},
+        {"key": "from_", "message": "too small", "source": "query"},
+        {"message": "odd"},
+    ]
 
     refused = problems.translate(ValidationException(extra=extra))
 
     assert refused.problem is Problem.VALIDATION_FAILED
     assert refused.errors == (
         FieldError("/limit", "invalid", "too small"),
+        FieldError("/from", "invalid", "too small"),
         FieldError("/", "invalid", "odd"),
     )
 

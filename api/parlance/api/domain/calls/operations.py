@@ -1,5 +1,7 @@
 """How the operations of calls stand in the OpenAPI document. No behaviour here."""
 
+from dataclasses import dataclass
+
 from litestar.openapi.spec import OpenAPIHeader, OpenAPIResponse, Operation, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from parlance.api.domain.calls import audio
@@ -50,6 +52,7 @@ DeleteOperation = operations.build_operation(
 )
 
 
+@dataclass
 class TranscriptOperation(Operation):
     """One media type for each format."""
 
