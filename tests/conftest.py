@@ -19,7 +19,6 @@ MARKS_OF_FOLDERS = {
     "integration/api_web": ("servers",),
     "integration/devstack": ("servers",),
     "integration/operator": ("servers",),
-    "integration/operator/shared": ("servers",),
     "integration/runtime": ("servers",),
     "integration/worker": ("servers",),
     "e2e": ("servers", "model", "cluster", "stack"),
@@ -34,8 +33,9 @@ MARKS_OF_FIXTURES = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test with what it needs, as far as its folder and its fixtures tell."""
     for item in items:
-        folder = item.path.parent.relative_to(HERE).as_posix()
-        marks = {*MARKS_OF_FOLDERS.get(folder, ())}
+        marks: set[str] = set()
+        for folder in item.path.relative_to(HERE).parents:
+            marks.update(MARKS_OF_FOLDERS.get(folder.as_posix(), ()))
         for fixture in getattr(item, "fixturenames", ()):
             marks.update(MARKS_OF_FIXTURES.get(fixture, ()))
         for mark in sorted(marks):

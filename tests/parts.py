@@ -43,8 +43,8 @@ PARTS = (
     Part("runtime", ("integration/runtime/*", "integration/devstack/*"), IN_TWO_PROCESSES),
     Part("api", ("integration/api_*",), IN_TWO_PROCESSES),
     Part("operator", ("integration/operator/*",), IN_TWO_PROCESSES),
-    # The model fills both cores by itself.
-    Part("worker", ("integration/worker/*", "integration/test_*")),
+    Part("worker", ("integration/worker/*", "integration/test_*"), IN_TWO_PROCESSES),
+    # All tests share one stack.
     Part("e2e", ("e2e/*",)),
 )
 

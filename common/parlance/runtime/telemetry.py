@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import structlog
 from opentelemetry import context, propagate
@@ -115,8 +116,8 @@ async def serve_health(
             async with asyncio.timeout(_REQUEST_DEADLINE_SECONDS):
                 writer.write(await _answer(reader, live, ready))
                 await writer.drain()
-        except (TimeoutError, ConnectionError, asyncio.LimitOverrunError):
-            pass  # a probe that gave up or talks nonsense needs no answer
+        except (TimeoutError, ConnectionError, EOFError, asyncio.LimitOverrunError):
+            pass  # a probe that gave up in mid-request, or sends a head without an end
         finally:
             writer.close()
 
@@ -132,7 +133,10 @@ async def serve_health(
 
 async def _answer(reader: asyncio.StreamReader, live: HealthCheck, ready: HealthCheck) -> bytes:
     request = await reader.readuntil(b"\r\n\r\n")
-    path = request.split(b" ", 2)[1].split(b"?")[0]
+    words = request.split(maxsplit=2)
+    if len(words) < 2:
+        return _response(400, "text/plain", b"not a request\n")
+    path = words[1].split(b"?")[0]
     if path == b"/metrics":
         return _response(200, CONTENT_TYPE_LATEST, generate_latest())
     check = {b"/health/live": live, b"/health/ready": ready}.get(path)
@@ -145,7 +149,7 @@ async def _answer(reader: asyncio.StreamReader, live: HealthCheck, ready: Health
 
 def _response(status: int, content_type: str, body: bytes) -> bytes:
     head = (
-        f"HTTP/1.1 {status} {'OK' if status == 200 else 'Not OK'}\r\n"
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
         f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body

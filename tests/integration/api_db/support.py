@@ -141,6 +141,7 @@ def build_transcript(call_id: CallId, attempt: int, texts: list[str]) -> calls.T
         attempt=attempt,
         language="en",
         language_confidence=0.98,
+        role_confidence=0.9,
         media=calls.MediaInfo(
             container="wav", codec="pcm_s16le", channels=1, sample_rate_hz=8000,
             duration_seconds=len(texts) * 1.0,

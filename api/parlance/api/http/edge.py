@@ -13,6 +13,7 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from parlance.contracts import ids
+from parlance.runtime import telemetry
 from prometheus_client import Counter, Gauge, Histogram
 
 _log = structlog.get_logger("parlance.api.access")
@@ -46,7 +47,10 @@ class Edge:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
-        with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
+        with (
+            structlog.contextvars.bound_contextvars(request_id=exchange.request_id),
+            telemetry.continued_trace(exchange.traceparent),
+        ):
             _RUNNING.inc()
             try:
                 await self._app(scope, exchange.receive, exchange.send)
@@ -71,6 +75,9 @@ class _Exchange:
         self._expects_continue = b"expect" in headers
         self.request_id = _read_request_id(headers)
         self._scope["state"]["request_id"] = self.request_id
+        # A tracer of the deployer's own, which stands before us, has a span for it already.
+        has_span = bool(telemetry.current_trace())
+        self.traceparent = None if has_span else headers.get(b"traceparent", b"").decode("latin-1")
 
     async def receive(self) -> Any:
         self._has_asked = True

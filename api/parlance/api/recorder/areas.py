@@ -10,6 +10,7 @@ from parlance.api.domain.calls.jobs import CallSender
 from parlance.api.domain.calls.leftovers import CallOwners, DeletedCallJobs
 from parlance.api.domain.calls.results.applier import CallApplier
 from parlance.api.domain.calls.stragglers import Stragglers
+from parlance.api.domain.company import trackers
 from parlance.api.outbox import deletions, relay
 from parlance.api.recorder import inbox
 from parlance.api.recorder.janitor import Step
@@ -54,7 +55,12 @@ class Area:
 
 
 def build_areas(open_: Adapters, limits: RecorderSettings) -> list[Area]:
-    return [_build_calls(open_, limits)]
+    return [_build_calls(open_, limits), _build_company(open_)]
+
+
+def _build_company(open_: Adapters) -> Area:
+    files = trackers.TrackerFiles(open_.database, open_.store, open_.clock)
+    return Area(rounds={"trackers": Round(trackers.LOOK_SECONDS, files.run_pass)})
 
 
 def _build_calls(open_: Adapters, limits: RecorderSettings) -> Area:

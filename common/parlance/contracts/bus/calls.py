@@ -64,19 +64,25 @@ _STEP_OF = {
 }
 
 
-class Queued(Value):
-    """The operator accepted and dispatched the job. Carries what the recorder needs for a call
-    that came by kubectl and has no row yet."""
+class CallSource(Value):
+    """Where the audio of a call is, and how to take it: what a CallJob says of it."""
 
     name: str
+    """Of the CallJob."""
     namespace: str
-    uid: str
     object_key: str | None = None
     uri: str | None = None
     sha256: str | None = None
     media_type: str | None = None
     channels: ChannelPolicy = ChannelPolicy.AUTO
     language: str = "auto"
+
+
+class Queued(CallSource):
+    """The operator accepted and dispatched the job. Carries what the recorder needs for a call
+    that came by kubectl and has no row yet."""
+
+    uid: str
     priority: Priority = Priority.STANDARD
 
 
@@ -148,6 +154,8 @@ class Transcribed(Value):
     duration_seconds: float
     language: str
     model: ModelInfo
+    role_confidence: float | None = None
+    """As in the transcript: how sure the guess of the roles is."""
 
 
 class Analyzed(Value):
@@ -244,19 +252,11 @@ def step_of(data: EventData) -> Step:
     return _STEP_OF[EventType(EVENTS.type_of(data))]
 
 
-class CallDispatch(Dispatch):
+class CallDispatch(Dispatch, CallSource):
     """Everything a worker needs to do one call."""
 
     kind: ClassVar[Kind] = Kind.CALL
     call_id: CallId
-    name: str
-    namespace: str
-    object_key: str | None = None
-    uri: str | None = None
-    sha256: str | None = None
-    media_type: str | None = None
-    channels: ChannelPolicy = ChannelPolicy.AUTO
-    language: str = "auto"
     stages: tuple[Stage, ...] = (Stage.TRANSCRIBE, Stage.SPEAKERS, Stage.INSIGHTS)
     seconds_left: float | None = Field(default=None, gt=0)
     """How long the call may be worked on before its deadline, from when a worker begins."""

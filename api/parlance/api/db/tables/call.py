@@ -119,6 +119,8 @@ class Call(Table, table=True):
     summary: str | None = None
     detected_language: str | None = Field(default=None, max_length=35)
     language_confidence: float | None = None
+    role_confidence: float | None = None
+    """How sure the guess is of who is the agent; None where nothing was guessed."""
     model: Json | None = base.json_or_none_column()
     """`contracts.calls.ModelInfo`."""
     timings: Json = base.json_object_column()

@@ -1,6 +1,6 @@
 """Room for more kinds than calls: tables named for what they belong to, keys of (kind, subject).
 
-Renames only, so it is as quick with many rows as with none. Processes of the version before do not
+Renames and empty columns only, so it is as quick with many rows as with none. Processes of the version before do not
 know the new names and answer 503 until they are replaced; they lose nothing.
 """
 
@@ -21,6 +21,8 @@ RENAMED_CONSTRAINTS = {
 def upgrade() -> None:
     for old, new in RENAMED_TABLES.items():
         rename_table(old, new, RENAMED_CONSTRAINTS[old])
+
+    op.add_column("calls", sa.Column("role_confidence", sa.Float(), nullable=True))
 
     op.drop_constraint(op.f("ck_outbox_outboxkind"), "outbox", type_="check")
     op.alter_column("outbox", "kind", server_default=None)
@@ -88,6 +90,8 @@ def downgrade() -> None:
     op.execute("DELETE FROM outbox WHERE kind <> 'call'")
     op.alter_column("outbox", "kind", server_default="call")
     op.create_check_constraint(op.f("ck_outbox_outboxkind"), "outbox", "kind IN ('call')")
+
+    op.drop_column("calls", "role_confidence")
 
     for old, new in RENAMED_TABLES.items():
         rename_table(new, old, RENAMED_CONSTRAINTS[old])

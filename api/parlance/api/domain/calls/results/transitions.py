@@ -104,6 +104,7 @@ def complete(
     call.duration_estimated = False
     call.detected_language = transcript.language or None
     call.language_confidence = transcript.language_confidence
+    call.role_confidence = transcript.role_confidence
     call.model = transcript.model.model_dump(mode="json")
     call.transcript_key = analyzed.transcript_key
     call.transcript_sha256 = analyzed.transcript_sha256
