@@ -148,20 +148,22 @@ def translated(*, is_connecting: bool = False) -> Iterator[None]:
     try:
         yield
     except exc.DBAPIError as exc_:
-        raise _translate(exc_.orig or exc_) from exc_
+        is_lost = is_connecting or exc_.connection_invalidated
+        raise _translate(exc_.orig or exc_, is_lost=is_lost) from exc_
     except exc.TimeoutError as exc_:  # no connection of the pool became free
         raise DatabaseUnavailable(None) from exc_
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc_:
         if not is_connecting:
             raise
-        raise _translate(exc_) from exc_
+        raise _translate(exc_, is_lost=True) from exc_
 
 
-def _translate(error: BaseException) -> Exception:
+def _translate(error: BaseException, *, is_lost: bool) -> Exception:
+    """`is_lost` tells that the connection is gone, or was never there."""
     sqlstate: str | None = getattr(error, "sqlstate", None)
-    if sqlstate is None:  # the driver itself
-        is_value_refused = isinstance(error.__cause__ or error, asyncpg.DataError)
-        return QueryRejected(None) if is_value_refused else DatabaseUnavailable(None)
+    if sqlstate is None:  # from the driver itself, which says by this type that it was misused
+        is_misuse = isinstance(error.__cause__ or error, asyncpg.InterfaceError) and not is_lost
+        return QueryRejected(None) if is_misuse else DatabaseUnavailable(None)
     if sqlstate[:2] in _PASSING_CLASSES or sqlstate in _PASSING_CODES:
         return DatabaseUnavailable(sqlstate)
     constraint = getattr(error.__cause__ or error, "constraint_name", None) or ""

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -124,6 +125,36 @@ async def test_a_missing_reference_has_a_name(database: Database, acme: Tenant) 
         await support.add_call(database, acme, user_id=uuid.uuid4())
 
     assert caught.value.constraint == "fk_calls_user_id"
+
+
+async def test_a_value_that_cannot_be_sent_is_our_mistake_and_no_outage(
+    database: Database, acme: Tenant
+) -> None:
+    """Whoever takes it for an outage tries it for ever."""
+    long_ago = datetime.fromisoformat("0001-01-01T00:00:00+14:00")  # before year 1 in UTC
+    with pytest.raises(QueryRejected):
+        await support.add_call(database, acme, recorded_at=long_ago)
+
+
+async def test_what_the_driver_itself_refuses_is_our_mistake_and_no_outage(
+    database: Database,
+) -> None:
+    """It has no SQLSTATE, as little as a lost connection has."""
+    too_many = col(tables.Call.percent).in_(list(range(40_000)))
+    with pytest.raises(QueryRejected) as caught:
+        async with database.system_session() as transaction:
+            await transaction.execute(sa.select(col(tables.Call.id)).where(too_many))
+
+    assert caught.value.sqlstate is None
+
+
+async def test_a_connection_that_is_lost_on_our_side_is_retryable(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with database.system_session() as transaction:
+            raw = await (await transaction.connection()).get_raw_connection()
+            assert raw.driver_connection is not None
+            raw.driver_connection.terminate()
+            await transaction.execute(sa.text("SELECT 1"))
 
 
 async def test_a_row_held_elsewhere_is_retryable(

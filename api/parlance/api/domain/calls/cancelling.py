@@ -28,8 +28,9 @@ async def cancel(
 ) -> None:
     """Raises Refused when there is no such call or it has ended, KubeUnavailable.
 
-    The audit tells the wish before anything is done (`call.cancel_requested`) and the effect after
-    it (`call.cancelled`): a cluster that is away leaves the first one alone.
+    The audit has two entries: that cancelling was requested (`call.cancel_requested`), before
+    the cluster is asked, and that it was done (`call.cancelled`), written afterwards. When the
+    cluster is away, only the first one is there.
     """
     async with database.company_session(principal.company_id) as session:
         call = await _lock_open(session, principal, call_id)
@@ -43,7 +44,7 @@ async def cancel(
         return
     if not is_ended:
         # Its job was lost with the cluster's store, or removed by force: nobody else will end the
-        # call. Its worker may still be at it, and the recorder about to write the result.
+        # call. Its worker may still be running, and the recorder about to write the result.
         try:
             async with database.company_session(principal.company_id) as session:
                 call = await _lock_open(session, principal, call_id)

@@ -1,7 +1,7 @@
 """Room for more kinds than calls: tables named for what they belong to, keys of (kind, subject).
 
-Renames and empty columns only, so it is as quick with many rows as with none. Processes of the version before do not
-know the new names and answer 503 until they are replaced; they lose nothing.
+Renames and empty columns only, so it is as quick with many rows as with none. Processes of the
+version before do not know the new names and answer 503 until they are replaced; they lose nothing.
 """
 
 from alembic import op
