@@ -13,7 +13,7 @@ from parlance.operator.planning import facts as facting
 from parlance.operator.planning.facts import Facts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-MODEL = ModelInfo(name="m", version="1", hash="0" * 64)
+MODEL = ModelInfo(name="m", hash="0" * 64)
 STARTED = Started(
     worker="w", container="wav", codec="pcm", channels=1, duration_seconds=600.0, model=MODEL
 )
