@@ -44,8 +44,8 @@ PARTS = (
     Part("api", ("integration/api_*",), IN_TWO_PROCESSES),
     Part("operator", ("integration/operator/*",), IN_TWO_PROCESSES),
     Part("worker", ("integration/worker/*", "integration/test_*"), IN_TWO_PROCESSES),
-    # All tests share one stack.
-    Part("e2e", ("e2e/*",)),
+    # File by file and in their order: each process has one stack, whose model begins as a stub.
+    Part("e2e", ("e2e/*",), ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")),
 )
 
 

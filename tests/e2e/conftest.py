@@ -1,7 +1,7 @@
-"""One whole Parlance for all end-to-end tests: real servers, real processes, two APIs.
+"""One whole Parlance for all end-to-end tests of a process: real servers, real processes, two APIs.
 
 Its model begins as a stub: most tests are about faults and load. Those that are about words ask for
-`speech`, which stays, and come last by their names; the others would pass over it too, only slower.
+`speech`, which stays, and come late by their names; the others pass over it too, only slower.
 """
 
 import json

@@ -94,9 +94,13 @@ async def test_a_call_survives_the_death_of(
 
     process = VICTIMS[victim](stack)
     await process.kill()
-    await process.start()
+    try:
+        before = await client.fetch_call(call_id)
+    finally:
+        await process.start()
 
     await require_one_good_result(stack, client, call_id, undisturbed)
+    assert before["status"] in ("queued", "processing"), "it was over before anything died"
 
 
 async def test_a_call_survives_the_death_of_the_api_right_after_its_201(

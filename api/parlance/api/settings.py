@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from parlance.runtime.settings import (
     BusSettings,
     KubeSettings,
+    MediaSettings,
     SettingsGroup,
     StoreSettings,
     TelemetrySettings,
@@ -130,6 +131,7 @@ class Settings:
     recorder: RecorderSettings
     bus: BusSettings
     store: StoreSettings
+    media: MediaSettings
     kube: KubeSettings
     telemetry: TelemetrySettings
 
@@ -142,6 +144,7 @@ def read_settings() -> Settings:
         recorder=RecorderSettings(),
         bus=BusSettings(),
         store=StoreSettings(),
+        media=MediaSettings(),
         kube=KubeSettings(),
         telemetry=TelemetrySettings(),
     )

@@ -25,8 +25,8 @@ from parlance.api.identity.keys import KeyRing
 from parlance.api.outbox.deletions import Deleter
 from parlance.api.outbox.relay import Relay
 from parlance.api.settings import Settings
-from parlance.media import spawning
-from parlance.media.spawning import Spawner
+from parlance.media import decoders as decoders_module
+from parlance.media.decoders import Decoders
 from parlance.runtime import bus as bus_package
 from parlance.runtime import kube, store
 from parlance.runtime.bus import Bus
@@ -66,7 +66,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             bus=bus,
             cluster=await stack.enter_async_context(kube.open_kube(settings.kube)),
             hub=await stack.enter_async_context(hub_module.open_hub(bus)),
-            spawner=await stack.enter_async_context(spawning.open_template()),
+            decoders=await stack.enter_async_context(decoders_module.open_decoders(settings.media)),
         )
 
 
@@ -78,7 +78,7 @@ def build_wired(
     bus: Bus,
     cluster: Kube,
     hub: Hub,
-    spawner: Spawner | None = None,
+    decoders: Decoders,
 ) -> Wired:
     clock = SystemClock()
     sender = CallSender(cluster, bus, clock, max_live_jobs=settings.recorder.max_live_jobs)
@@ -86,7 +86,10 @@ def build_wired(
     stopping = asyncio.Event()
     readiness = Readiness(
         required={"database": database.ping, "store": objects.check},
-        optional={"bus": lambda: bus.is_connected and hub.is_live},
+        optional={
+            "bus": lambda: None if bus.is_connected and hub.is_live else "unavailable",
+            "decoder": lambda: decoders.problem,
+        },
         stopping=stopping,
     )
     areas = (
@@ -100,7 +103,7 @@ def build_wired(
             gate=gate,
             relay=Relay(database, [sender], clock),
             deleter=Deleter(database, [CallDeletions(cluster, objects, bus)], clock),
-            spawner=spawner,
+            spawner=decoders,
         ),
         events.build_area(hub, gate),
         health.build_area(readiness),

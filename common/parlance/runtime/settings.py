@@ -66,6 +66,16 @@ class StoreSettings(SettingsGroup):
     """One request to the store."""
 
 
+class MediaSettings(SettingsGroup):
+    """Reading audio that nobody vouches for, in the API and in the worker."""
+
+    decoder_allow_unsandboxed: bool = False
+    """Read audio although the kernel refuses the decoder a seccomp filter. FFmpeg has had flaws
+    that let a file run code; without the filter such a file has what the process has: its network,
+    its keys and all audio. Otherwise uploads are answered 503 and calls wait, and health and log
+    say why. Allow it only where all audio is your own."""
+
+
 class KubeSettings(SettingsGroup):
     """Kubernetes API."""
 

@@ -161,7 +161,8 @@ async def put_result(
         call_id=call_id,
         attempt=attempt,
         segment_sentiments={"0-0": calls.Sentiment(score=0.5, label="positive")},
-        keywords=(insights.Keyword(text="two cities", score=1.0, count=2),),
+        keywords=(insights.Keyword(text=texts[0][-10:], score=1.0, count=2),),
+        summary=insights.Summary(text=texts[0], sentences=()),
     )
     prefix = objects.format_call_prefix(company.slug, call_id)
     first = await store.put_bytes(f"{prefix}t{attempt}.json", transcript.model_dump_json().encode())

@@ -22,7 +22,13 @@ from parlance.api.settings import (
 from parlance.runtime import bus as bus_package
 from parlance.runtime.bus import Bus
 from parlance.runtime.process import Process
-from parlance.runtime.settings import BusSettings, KubeSettings, StoreSettings, TelemetrySettings
+from parlance.runtime.settings import (
+    BusSettings,
+    KubeSettings,
+    MediaSettings,
+    StoreSettings,
+    TelemetrySettings,
+)
 from pydantic import SecretStr
 
 from devstack import nats_server
@@ -85,6 +91,7 @@ async def settings(
         recorder=RecorderSettings(),
         bus=BusSettings(nats_url=shared_nats.url),
         store=StoreSettings(store_url=f"file://{tmp_path / 'objects'}"),
+        media=MediaSettings(),
         kube=KubeSettings(kubeconfig=kubeconfig),
         telemetry=TelemetrySettings(metrics_host="127.0.0.1", metrics_port=0),
     )

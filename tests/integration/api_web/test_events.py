@@ -30,6 +30,7 @@ from parlance.contracts.calls import Stage
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import SystemClock
+from sqlalchemy import event
 
 from devstack import nats_server, waiting
 from tests.integration.api_web.conftest import OpenHub
@@ -289,7 +290,7 @@ async def test_a_ping_of_a_quiet_stream_costs_one_transaction_at_most(
     stream = following.follow(await open_hub(), reader.topic, Position(), reader)
     async with asyncio.timeout(20), contextlib.aclosing(stream):
         opening = [await anext(stream), await anext(stream)]
-        sa.event.listen(api.database._engine.sync_engine, "begin", begun.append)
+        event.listen(api.database._engine.sync_engine, "begin", begun.append)
 
         ping = await anext(stream)
 

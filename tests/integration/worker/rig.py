@@ -125,13 +125,19 @@ class Rig:
         return expected.model_validate_json(await self.store.get_bytes(key))
 
     @asynccontextmanager
-    async def worker(self, name: str, **environment: str) -> AsyncIterator["Worker"]:
-        """A worker process that is ready: its bus is connected and its model answers."""
+    async def worker(
+        self, name: str, *before: str, awaits: str = "ready", **environment: str
+    ) -> AsyncIterator["Worker"]:
+        """A worker process that is ready: its bus is connected and its model answers.
+
+        `before`: what starts the process, if it does not start by itself. `awaits`: which of its
+        health checks is waited for.
+        """
         port = ports.find_free_port()
         url = f"http://{ports.LOOPBACK}:{port}"
         command = process.Command(
             name=name,
-            argv=[sys.executable, "-m", "parlance.inference", "worker"],
+            argv=[*before, sys.executable, "-m", "parlance.inference", "worker"],
             log_path=self.folder / f"{name}.log",
             environment={
                 **self.environment,
@@ -143,7 +149,7 @@ class Rig:
         )
 
         async def is_ready() -> bool:
-            return await http_probe.is_ok(f"{url}/health/ready")
+            return await http_probe.is_ok(f"{url}/health/{awaits}")
 
         async with process.open_server(command, is_ready) as server:
             yield Worker(name, url, server, command.log_path)

@@ -24,6 +24,7 @@ def build_wired() -> Wired:
         bus=nothing,
         cluster=nothing,
         hub=nothing,
+        decoders=nothing,
     )
 
 

@@ -143,6 +143,8 @@ class CancelledAtStart:
     def __init__(self, spawner: Spawner) -> None:
         self._spawner = spawner
 
+    allows_unsandboxed = False
+
     async def spawn(self, theirs: socket.socket) -> JobProcess:
         process = await self._spawner.spawn(theirs)
         task = asyncio.current_task()
@@ -180,6 +182,8 @@ def idle() -> Iterator[socket.socket]:
 
 class RecordedProcess:
     """Has ended by itself; also its own spawner."""
+
+    allows_unsandboxed = False
 
     def __init__(self) -> None:
         self.calls: list[str] = []

@@ -34,7 +34,7 @@ class Redirecting(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"abc")
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 

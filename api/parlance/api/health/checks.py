@@ -12,6 +12,7 @@ CACHE_SECONDS = 2.0
 """Many probes ask at once; the servers behind are asked once."""
 
 Check = Callable[[], Awaitable[object]]
+FindProblem = Callable[[], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,14 @@ class Readiness:
     """The checks, with their last answer kept for a moment.
 
     Without a required part nothing can be accepted. An optional one is shown, but its loss takes
-    no replica out of service: without NATS calls are still accepted and results still read.
+    no replica out of service: without NATS calls are still accepted and results still read, without
+    a decoder's sandbox results only.
     """
 
     def __init__(
         self,
         required: Mapping[str, Check],
-        optional: Mapping[str, Callable[[], bool]],
+        optional: Mapping[str, FindProblem],
         stopping: asyncio.Event,
     ) -> None:
         self._required = required
@@ -65,7 +67,7 @@ class Readiness:
         states = await asyncio.gather(*(_try(check) for check in self._required.values()))
         return Report(
             dict(zip(self._required, states, strict=True)),
-            {name: "ok" if is_ok() else "unavailable" for name, is_ok in self._optional.items()},
+            {name: find_problem() or "ok" for name, find_problem in self._optional.items()},
         )
 
 

@@ -53,7 +53,8 @@ async def health_startup() -> Health:
     },
 )
 async def health_ready(readiness: ReadinessIn) -> Response[Health]:
-    """503 without Postgres or the object store, or while stopping; `degraded` without NATS."""
+    """503 without Postgres or the object store, or while stopping; `degraded` without NATS or
+    without a sandbox for reading audio."""
     report = await readiness.check()
     if report.is_stopping:
         status = "stopping"

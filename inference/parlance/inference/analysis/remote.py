@@ -6,7 +6,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from parlance.contracts.analysis.insights import AnalyzerError
 from parlance.inference.analysis import reports
@@ -18,10 +18,9 @@ from parlance.inference.analysis.reports import Ended
 class RemoteAnalyzer(Protocol):
     """Like an `analyzers.base.Analyzer`, but it waits instead of computing."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def version(self) -> str: ...
+    name: ClassVar[str]
+    version: ClassVar[str]
+
     @property
     def timeout_seconds(self) -> float: ...
 

@@ -1,7 +1,7 @@
 """How an analyser fared, as its `AnalyzerRun`; the texts name neither words nor internals. Pure."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from parlance.contracts.analysis.insights import AnalyzerError, AnalyzerRun
 from parlance.inference.analysis import profiles
@@ -22,10 +22,8 @@ MESSAGES = {
 class Named(Protocol):
     """An analyser of the analysis process, or a remote one."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def version(self) -> str: ...
+    name: ClassVar[str]
+    version: ClassVar[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@ state, no gaps."""
 
 import asyncio
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import asyncpg
 import pytest
 from parlance.api.db import tables
-from parlance.api.db.errors import DatabaseUnavailable
+from parlance.api.db.errors import DatabaseUnavailable, QueryRejected
 from parlance.api.db.session import Database
 from parlance.api.domain.calls import deleting, jobs
 from parlance.api.domain.calls.results import applier as results
@@ -106,6 +106,45 @@ async def test_analyzed_records_everything_and_says_completed(
     [completed] = await support.read_events(bus)
     assert completed.type == "call.completed"
     assert completed.data["transcript_sha256"] == analyzed.transcript_sha256
+
+
+async def test_nul_in_words_insights_and_summary_costs_no_result(
+    applier: CallApplier, database: Database, store: Store, acme: Tenant, call: tables.Call
+) -> None:
+    call_id = support.call_id_of(call)
+    analyzed = await support.put_result(store, acme, call_id, texts=["nothing\0 at all"])
+
+    await apply(applier, acme, call_id, analyzed)
+
+    stored = await fetch(database, call)
+    [segment] = await support.fetch_segments(database, call.id)
+    assert stored.status is CallStatus.COMPLETED
+    assert stored.summary == segment.text == "nothing at all"
+    assert segment.words is not None
+    assert segment.words[0]["text"] == "nothing at all"
+
+
+async def test_nul_in_a_message_costs_no_failure(
+    applier: CallApplier, database: Database, acme: Tenant, call: tables.Call
+) -> None:
+    failed = support.build_failed().model_copy(update={"message": "broken\0 here"})
+
+    await apply(applier, acme, support.call_id_of(call), failed)
+
+    assert (await fetch(database, call)).error_message == "broken here"
+
+
+async def test_an_event_of_an_impossible_time_is_no_outage(
+    applier: CallApplier, acme: Tenant, call: tables.Call
+) -> None:
+    """An outage is waited for; this would be waited for without end."""
+    event = support.build_event(acme, support.call_id_of(call), support.build_started())
+    forged = event.model_copy(
+        update={"timestamp": datetime.fromisoformat("0001-01-01T00:00:00+14:00")}
+    )
+
+    with pytest.raises(QueryRejected):
+        await applier.apply(forged)
 
 
 async def test_deleting_a_completed_call_takes_its_result_along(

@@ -23,8 +23,8 @@ class Topics(Findings):
 class Remote:
     """Answers after a while, or not at all."""
 
+    name: ClassVar[str] = "topics"
     version: ClassVar[str] = "1"
-    name: str
     pause_seconds: float = 0.0
     fault: bool = False
     languages: tuple[str, ...] = ("en",)
@@ -40,12 +40,24 @@ class Remote:
         return Topics(extra={"topics": [unit.text for unit in document.units]})
 
 
+class Slow(Remote):
+    name: ClassVar[str] = "slow"
+
+
+class Broken(Remote):
+    name: ClassVar[str] = "broken"
+
+
+class French(Remote):
+    name: ClassVar[str] = "french"
+
+
 async def test_each_fails_alone_and_the_local_ones_do_not_notice() -> None:
     remotes = [
-        Remote("topics"),
-        Remote("slow", pause_seconds=60),
-        Remote("broken", fault=True),
-        Remote("french", languages=("fr",)),
+        Remote(),
+        Slow(pause_seconds=60),
+        Broken(fault=True),
+        French(languages=("fr",)),
     ]
 
     async with pipeline.open_analyst(remote_analyzers=remotes) as analyst:

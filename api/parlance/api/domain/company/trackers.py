@@ -56,7 +56,8 @@ class TrackerFiles:
         digest = sa.func.md5(sa.cast(col(company.trackers), sa.Text))
         async with self._database.system_session() as session:
             rows = (await session.execute(sa.select(col(company.slug), digest))).all()
-        return [CompanySlug(slug) for slug, seen in rows if self._written.get(slug) != seen]
+        seen = {CompanySlug(slug): text for slug, text in rows}
+        return [slug for slug, text in seen.items() if self._written.get(slug) != text]
 
     async def _write(self, slugs: list[CompanySlug]) -> None:
         company = tables.Company
@@ -68,7 +69,7 @@ class TrackerFiles:
             rows = (await session.execute(query)).all()
         for slug, stored, seen in rows:
             await self._write_one(CompanySlug(slug), parse_rules(slug, stored))
-            self._written[slug] = seen
+            self._written[CompanySlug(slug)] = seen
 
     async def _write_one(self, slug: CompanySlug, rules: TrackerRules) -> None:
         key = objects.format_trackers_key(slug)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
-from parlance.api.db import tables
+from parlance.api.db import tables, text
 from parlance.api.db.companies import Companies
 from parlance.api.db.session import Database
 from parlance.api.domain.calls import deleting
@@ -18,7 +18,6 @@ from parlance.api.domain.calls.results import artefacts, records, replies, trans
 from parlance.api.domain.calls.results.artefacts import Artefacts, BrokenArtefact
 from parlance.api.outbox import rows as outbox
 from parlance.contracts.bus import calls as call_events
-from parlance.contracts.bus import envelopes
 from parlance.contracts.bus.calls import EventType
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.subjects import Kind
@@ -29,6 +28,7 @@ from parlance.runtime.errors import Permanent
 from parlance.runtime.store import Store
 from prometheus_client import Counter, Histogram
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 _log = structlog.get_logger(__name__)
 _EVENTS = Counter("parlance_recorder_events", "Events by type and outcome.", ["type", "outcome"])
@@ -239,7 +239,7 @@ class _Pace:
 
 def _parse(envelope: Envelope, kind: type[_Data]) -> _Data:
     try:
-        return envelopes.parse_data(envelope, kind)
+        return kind.model_validate_json(text.drop_nul(to_json(envelope.data)))
     except ValidationError as exc:
         raise MalformedEvent(envelope) from exc
 

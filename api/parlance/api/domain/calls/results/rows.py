@@ -32,8 +32,7 @@ def _build_columns(segment: Segment, insights: Insights) -> dict[str, Any]:
         "role": segment.role,
         "start_seconds": segment.start_seconds,
         "end_seconds": segment.end_seconds,
-        # Postgres text cannot hold NUL; a model may emit one.
-        "text": segment.text.replace("\0", ""),
+        "text": segment.text,
         "confidence": segment.confidence,
         "words": None
         if segment.words is None
