@@ -119,7 +119,7 @@ class Fetched:
 
 
 class Fetcher:
-    """Keeps the TLS context, which is expensive to build (SSL_CERT_FILE adds a trust store)."""
+    """Keeps the TLS context, which is expensive to build; SSL_CERT_FILE adds a trust store."""
 
     def __init__(self, policy: FetchPolicy, *, resolve: Resolver | None = None) -> None:
         self._policy = policy

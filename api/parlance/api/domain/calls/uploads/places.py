@@ -130,7 +130,7 @@ class Places:
             self._waiting -= 1
 
     async def _acquire(self, stack: contextlib.AsyncExitStack, company: _Company) -> None:
-        """First the company's place: one that waits for it must not hold one of the process."""
+        """First the company's place: who waits for it must not hold one of the process."""
         refusal = _refuse_company()
         try:
             async with asyncio.timeout(self._limits.wait_seconds):
