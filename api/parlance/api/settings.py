@@ -82,7 +82,7 @@ class HttpSettings(SettingsGroup):
     """Files that may be on their way at once although their key comes after them. A key in a
     header, or in a field before the file, is not concerned."""
     max_unkeyed_upload_bytes: int = Field(default=32 * 1024 * 1024, ge=1)
-    """Largest file before its key; with the number above it bounds what strangers can store."""
+    """Largest file before its key; with the number above it bounds what is stored without a key."""
     key_wait_seconds: float = Field(default=30.0, gt=0)
     """Waiting for a client, or for one of those few places, until it has shown a valid key."""
     fetch_timeout_seconds: float = Field(default=120.0, gt=0)

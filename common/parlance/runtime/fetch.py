@@ -119,7 +119,7 @@ class Fetched:
 
 
 class Fetcher:
-    """Holds what is dear to make anew, the trust store (SSL_CERT_FILE adds a private one)."""
+    """Keeps the TLS context, which is expensive to build; SSL_CERT_FILE adds a trust store."""
 
     def __init__(self, policy: FetchPolicy, *, resolve: Resolver | None = None) -> None:
         self._policy = policy

@@ -1,4 +1,4 @@
-"""Uploads that hold places: neither strangers nor one company keep the others out."""
+"""Uploads that hold places: neither clients without a key nor one company keep the others out."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from tests.integration.api_web.support import Account, Api
 PLACES = 4
 COMPANY_PLACES = 2
 UNKEYED_BYTES = 50_000
-STRANGERS = 20
+UNKEYED = 20
 
 
 @pytest.fixture
@@ -66,11 +66,11 @@ async def send_key_last(client: httpx.AsyncClient, account: Account, wav: bytes)
 
 
 @pytest.mark.parametrize("in_header", [True, False])
-async def test_slow_strangers_do_not_keep_out_who_has_a_key(
+async def test_slow_clients_without_a_key_do_not_keep_out_those_with_one(
     api: Api, client: httpx.AsyncClient, acme: Account, in_header: bool
 ) -> None:
-    async with hold_uploads(api, None, STRANGERS):
-        await waiting.wait_until(raw.count_running, 5, "a stranger holds a place")
+    async with hold_uploads(api, None, UNKEYED):
+        await waiting.wait_until(raw.count_running, 5, "a client without a key holds a place")
 
         response = await upload(client, acme, 1, in_header=in_header)
 
@@ -118,7 +118,7 @@ async def test_a_file_before_its_key_has_a_small_limit(
     assert len(api.list_objects()) == 1
 
 
-async def test_a_stranger_that_shows_no_key_in_time_is_told_so(settings: Settings) -> None:
+async def test_a_client_that_sends_no_key_in_time_is_told_so(settings: Settings) -> None:
     http = HttpSettings(http_host="127.0.0.1", http_port=0, key_wait_seconds=0.5)
     async with (
         open_api(dataclasses.replace(settings, http=http)) as api,

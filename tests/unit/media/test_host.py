@@ -134,7 +134,7 @@ async def test_cancelling_at_any_moment_ends_the_child(spawner: Spawner) -> None
     # A fork that was asked for may still be on its way; the next one comes behind it.
     await drain(MemorySource(corpus.build_wav(1)), spawner)
 
-    assert not children.find_running()
+    await waiting.wait_until(lambda: not children.find_running(), 20, what="all have ended")
 
 
 class CancelledAtStart:

@@ -3,6 +3,7 @@
 import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import SkipValidation
 from parlance.api.health.checks import Readiness
 from parlance.api.identity import guard
@@ -47,6 +48,9 @@ async def health_startup() -> Health:
     summary="Can it work",
     tags=["Health"],
     opt=guard.PUBLIC,
+    responses={
+        503: ResponseSpec(Health, description="It cannot, or is stopping", generate_examples=False)
+    },
 )
 async def health_ready(readiness: ReadinessIn) -> Response[Health]:
     """503 without Postgres or the object store, or while stopping; `degraded` without NATS or

@@ -132,10 +132,23 @@ class Reset(Value):
     """Of the model whose segments follow; their ids begin anew."""
 
 
+TRANSCRIBED_PERCENT = 95
+ANALYZED_PERCENT = 99
+"""100 once the result can be queried."""
+
+
+def plan_percent(processed_seconds: float, total_seconds: float) -> int:
+    """Of a call that is being transcribed. Its worker and the operator both tell clients how far
+    it is, so both count by this."""
+    share = min(1.0, processed_seconds / total_seconds) if total_seconds > 0 else 0.0
+    return int(share * TRANSCRIBED_PERCENT)
+
+
 class Progress(Value):
     """How far the call is, and what it waits for."""
 
     percent: int = Field(ge=0, le=100)
+    """By `plan_percent` until it is transcribed."""
     stage: Stage
     processed_seconds: float
     total_seconds: float

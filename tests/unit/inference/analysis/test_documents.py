@@ -3,7 +3,7 @@
 from parlance.contracts.analysis.insights import AnalyzerError, TrackerRule, TrackerRules
 from parlance.contracts.calls import Role
 from parlance.inference.analysis import pipeline
-from parlance.inference.analysis.analyzers import sentences, trackers
+from parlance.inference.analysis.analyzers import sentences, sentiment, trackers
 from parlance.inference.analysis.documents import Document, Unit
 
 
@@ -64,3 +64,23 @@ async def test_all_that_needs_no_voice_works_on_text() -> None:
     assert insights.summary is not None
     assert insights.keywords
     assert [hit.span.segment_id for hit in insights.trackers[0].hits] == ["m1", "m2"]
+
+
+def test_a_quarter_of_a_text_is_one_of_its_words() -> None:
+    text = build_messages("Good.", "It is a chair.", "It is a chair.", "Bad. A red chair.")
+
+    whole, _ = sentiment.score_document(text)
+
+    # 1 + 4 + 4 + 4 = 13 words; the middles lie at 0.5, 3, 7 and 11. VADER: good is 0.4404, bad
+    # -0.5423, so 0.4404 / 5 and -0.5423 / 4.
+    assert [q and q.score for q in whole.quarters] == [0.0881, None, 0.0, -0.1356]
+    assert whole.trend == "deteriorating"
+
+
+def test_the_authors_of_a_text_have_a_sentiment_each() -> None:
+    whole, _ = sentiment.score_document(build_messages("Good.", "Bad."))
+
+    assert [(s.speaker, s.overall.label) for s in whole.speakers] == [
+        ("author_0", "positive"),
+        ("author_1", "negative"),
+    ]

@@ -81,7 +81,7 @@ def choose_media_type(stored: str | None) -> str:
 
 
 def _build_headers(call: tables.Call, media_type: str) -> dict[str, str]:
-    """The bytes are a stranger's: a browser may play them, and never run them."""
+    """The bytes come from outside: a browser may play them, and must never run them."""
     name = quote(call.original_name or f"{call.id}.{call.container or 'bin'}", safe="")
     disposition = "attachment" if media_type == UNKNOWN_TYPE else "inline"
     return {

@@ -24,7 +24,7 @@ _TREND = 0.1
 
 
 class Scored(NamedTuple):
-    """An unit's sentiment, and what its means need."""
+    """A unit's sentiment, and what its means need."""
 
     speaker: str
     middle: float
@@ -56,31 +56,42 @@ def score_text(content: str) -> Sentiment:
 
 
 def score_document(document: Document) -> tuple[CallSentiment, dict[str, Sentiment]]:
-    """Sentiment of the call and its speakers, and of every segment by id."""
-    by_segment: dict[str, Sentiment] = {}
+    """Sentiment of the document and its speakers, and of every unit by id."""
+    by_unit: dict[str, Sentiment] = {}
     scored: list[Scored] = []
+    total_words = 0
     for u in document.units:
-        sentiment = by_segment[u.id] = score_text(u.text)
+        sentiment = by_unit[u.id] = score_text(u.text)
         words = text.count_words(u.text)
-        scored.append(Scored(u.speaker, (u.start + u.end) / 2, words, sentiment.score))
-    duration = document.duration_seconds
+        # Without time, a place in the document is counted in words.
+        middle = (u.start + u.end) / 2 if document.is_timed else total_words + words / 2
+        scored.append(Scored(u.speaker, middle, words, sentiment.score))
+        total_words += words
+    length = document.duration_seconds if document.is_timed else total_words
     speakers = tuple(
         SpeakerSentiment(
             speaker=speaker,
             overall=_mean_of(own),
-            quarters=_quarters(own, duration),
-            trend=_trend(own, duration),
+            quarters=_quarters(own, length),
+            trend=_trend(own, length),
         )
-        for speaker in dict.fromkeys(track.speaker for track in document.tracks)
+        for speaker in _list_speakers(document)
         if (own := [item for item in scored if item.speaker == speaker])
     )
     whole = CallSentiment(
         overall=_mean_of(scored),
-        quarters=_quarters(scored, duration),
-        trend=_trend(scored, duration),
+        quarters=_quarters(scored, length),
+        trend=_trend(scored, length),
         speakers=speakers,
     )
-    return whole, by_segment
+    return whole, by_unit
+
+
+def _list_speakers(document: Document) -> Iterable[str]:
+    """In the order of the tracks, which is that of the channels; of a text by first words."""
+    if document.is_timed:
+        return dict.fromkeys(track.speaker for track in document.tracks)
+    return dict.fromkeys(unit.speaker for unit in document.units if unit.speaker)
 
 
 def _compound(sentence: str) -> float:
@@ -101,22 +112,22 @@ def _mean_of(items: Iterable[Scored]) -> Sentiment:
     return _mean((item.words, item.score) for item in items)
 
 
-def _part(items: Sequence[Scored], duration: float, number: int, of: int) -> list[Scored]:
-    """Items whose middle lies in one of `of` equal parts of the call."""
+def _part(items: Sequence[Scored], length: float, number: int, of: int) -> list[Scored]:
+    """Items whose middle lies in one of `of` equal parts of the document."""
     return [
         item
         for item in items
-        if min(int(item.middle * of / duration) if duration else 0, of - 1) == number
+        if min(int(item.middle * of / length) if length else 0, of - 1) == number
     ]
 
 
-def _quarters(items: Sequence[Scored], duration: float) -> tuple[Sentiment | None, ...]:
-    parts = (_part(items, duration, number, 4) for number in range(4))
+def _quarters(items: Sequence[Scored], length: float) -> tuple[Sentiment | None, ...]:
+    parts = (_part(items, length, number, 4) for number in range(4))
     return tuple(_mean_of(part) if part else None for part in parts)
 
 
-def _trend(items: Sequence[Scored], duration: float) -> str:
-    first, last = _part(items, duration, 0, 3), _part(items, duration, 2, 3)
+def _trend(items: Sequence[Scored], length: float) -> str:
+    first, last = _part(items, length, 0, 3), _part(items, length, 2, 3)
     if not first or not last:
         return "stable"
     change = round(_mean_of(last).score - _mean_of(first).score, 4)
@@ -142,5 +153,5 @@ class SentimentAnalyzer:
         return check_language(document, LANGUAGES)
 
     def run(self, document: Document, shared: Shared) -> Findings:
-        whole, by_segment = score_document(document)
-        return SentimentFindings(sentiment=whole, segment_sentiments=by_segment)
+        whole, by_unit = score_document(document)
+        return SentimentFindings(sentiment=whole, segment_sentiments=by_unit)

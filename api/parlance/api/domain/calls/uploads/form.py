@@ -123,7 +123,7 @@ class FormReader:
             raise _refuse_before_key("Text fields", MAX_UNKEYED_TEXT_BYTES)
 
     async def _admit(self, field_key: str | None) -> Principal:
-        """The key is known from here on: the request leaves the places of strangers."""
+        """The key is known from here on: the request takes a place of its company instead."""
         principal = await self._desk.gate.admit_by_field(self._request, field_key)
         if self._principal is None:
             self._principal = principal

@@ -130,7 +130,7 @@ class Places:
             self._waiting -= 1
 
     async def _acquire(self, stack: contextlib.AsyncExitStack, company: _Company) -> None:
-        """First the company's place, so that those who wait for it stand in nobody's way."""
+        """First the company's place: who waits for it must not hold one of the process."""
         refusal = _refuse_company()
         try:
             async with asyncio.timeout(self._limits.wait_seconds):
