@@ -135,6 +135,9 @@ class Transcript(Value):
     model: ModelInfo
     segments: tuple[Segment, ...]
     """Ordered by start time."""
+    role_confidence: float | None = None
+    """How sure the guess is of who is the agent, in [0.5, 1); absent where nothing was guessed: the
+    job says which channel is whose, or nobody can tell."""
     speech: tuple[Speech, ...]
     dropped_windows: int = 0
     """Windows whose text failed every guard and was left out."""

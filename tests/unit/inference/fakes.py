@@ -200,6 +200,8 @@ class FakeTranscriber:
     def __init__(self, model: ModelInfo = MODEL) -> None:
         self.model = model
         self.text = ""
+        self.texts: dict[int, str] = {}
+        """By the first sample of the window; instead of `text`."""
         self.requests: list[WindowRequest] = []
         self.failures: list[Exception] = []
         self.open = asyncio.Event()
@@ -224,7 +226,7 @@ class FakeTranscriber:
                 raise self.failures.pop(0)
         finally:
             self.running -= 1
-        text = self.text or f"word {request.pcm[0]}"
+        text = self.texts.get(int(request.pcm[0]), self.text or f"word {request.pcm[0]}")
         return AsrWindow(
             text=text,
             segments=(AsrSegment(start_seconds=0.0, end_seconds=0.5, text=text),),

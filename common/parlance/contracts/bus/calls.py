@@ -148,6 +148,8 @@ class Transcribed(Value):
     duration_seconds: float
     language: str
     model: ModelInfo
+    role_confidence: float | None = None
+    """As in the transcript: how sure the guess of the roles is."""
 
 
 class Analyzed(Value):

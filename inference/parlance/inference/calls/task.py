@@ -200,6 +200,7 @@ class CallTask:
         found, speech = segments.sort_segments(tally.segments), stream.speech
         if stream.channels > 1:
             found, speech = echo.drop_echoes(found, speech, tally.level_db)
+        guess = None
         if dispatch.channels is ChannelPolicy.AUTO and Stage.SPEAKERS in dispatch.stages:
             guess = roles.guess_roles(found)
             found = channels.apply_roles(found, guess.roles) if guess else found
@@ -212,6 +213,7 @@ class CallTask:
             media=stream.media,
             model=model,
             segments=found,
+            role_confidence=guess.confidence if guess else None,
             speech=speech,
             dropped_windows=tally.dropped_windows,
         )
@@ -227,6 +229,7 @@ class CallTask:
                 duration_seconds=transcript.media.duration_seconds,
                 language=transcript.language,
                 model=transcript.model,
+                role_confidence=transcript.role_confidence,
             )
         )
         return stored

@@ -9,7 +9,7 @@ from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.bus.calls import Analyzed, Failed, Reset, Retrying, Started, Transcribed
 from parlance.contracts.bus.envelopes import Envelope, parse_data
 from parlance.contracts.bus.jobs import ControlAction
-from parlance.contracts.calls import ModelInfo, Stage, Transcript
+from parlance.contracts.calls import ChannelPolicy, ModelInfo, Role, Stage, Transcript
 from parlance.inference.asr.errors import AsrFaulted, AsrUnavailable
 from parlance.inference.audio.packer import Piece
 from parlance.inference.calls.task import Tools
@@ -390,3 +390,34 @@ async def test_what_one_channel_only_picks_up_from_the_other_is_left_out(
     analyzed = parse_data(bus.find("call.analyzed"), Analyzed)
     transcript = Transcript.model_validate_json(await objects.get_bytes(analyzed.transcript_key))
     assert [segment.channel for segment in transcript.segments] == [0]
+
+
+@pytest.mark.parametrize(
+    ("channels", "words", "roles", "confidence"),
+    [
+        (ChannelPolicy.AUTO, "thank you for calling", {Role.AGENT, Role.CUSTOMER}, 0.7),
+        (ChannelPolicy.AUTO, "good morning", {Role.UNKNOWN}, None),
+        (ChannelPolicy.AGENT_LEFT, "good morning", {Role.AGENT, Role.CUSTOMER}, None),
+    ],
+)
+async def test_how_sure_the_guess_of_the_roles_is_can_be_read(
+    bus: FakeBus,
+    objects: Store,
+    channels: ChannelPolicy,
+    words: str,
+    roles: set[Role],
+    confidence: float | None,
+) -> None:
+    transcriber = FakeTranscriber()
+    transcriber.texts = {0: words, 1: "hello there"}
+    windows = [fakes.build_window(n, channel=n) for n in range(2)]
+    tools = fakes.build_tools(objects, FakeStream(windows, channels=2), transcriber)
+    delivery = FakeDelivery(fakes.build_dispatch(channels=channels))
+
+    await fakes.build_runner(bus, tools, delivery).run()
+
+    transcribed = parse_data(bus.find("call.transcribed"), Transcribed)
+    data = await objects.get_bytes(transcribed.object_key)
+    transcript = Transcript.model_validate_json(data)
+    assert {segment.role for segment in transcript.segments} == roles
+    assert (transcript.role_confidence, transcribed.role_confidence) == (confidence, confidence)
