@@ -31,9 +31,10 @@ up: setup ## start everything and leave it running; prints address, key and logi
 down: ## end what `make up` started
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m devstack down; else echo "nothing was running"; fi
 
+# Pure tests need no servers, so nothing has to be built for them.
 .PHONY: test
-test: setup ## all tests, on real servers
-	@$(PYTHON) -m pytest $(TESTS)
+test: $(if $(filter-out unit,$(or $(PART),all)),setup,$(VENV)/ready) ## all tests, on real servers; PART=unit|runtime|api|operator|worker|e2e for some of them
+	@$(PYTHON) -m $(if $(TESTS),pytest $(TESTS),tests.parts $(PART))
 
 .PHONY: check
 check: $(VENV)/ready ## lint, types, floors, generated files: what CI checks

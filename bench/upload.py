@@ -148,6 +148,8 @@ async def _open_parlance(folder: pathlib.Path) -> AsyncIterator[Target]:
             "PARLANCE_STORE_URL": f"file://{folder}/objects",
             "PARLANCE_HTTP_HOST": "127.0.0.1",
             "PARLANCE_HTTP_PORT": str(port),
+            "PARLANCE_METRICS_HOST": "127.0.0.1",
+            "PARLANCE_METRICS_PORT": str(ports.find_free_port()),
             "KUBECONFIG": str(kubeconfig),
         }
         argv = [sys.executable, "-m", "parlance.api", "serve"]

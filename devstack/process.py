@@ -88,9 +88,15 @@ class ServerProcess:
         """SIGKILL, as a crash would, and wait until it and its children are gone."""
         await self._end(signal.SIGKILL, STOP_TIMEOUT_SECONDS)
 
-    async def restart(self) -> None:
-        """Start again with the same ports and folder; ends the server first if it still runs."""
+    async def restart(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start again with the same ports and folder; ends the server first if it still runs.
+
+        `environment` is added to the server's from now on.
+        """
         await self.stop()
+        self.command = dataclasses.replace(
+            self.command, environment={**self.command.environment, **(environment or {})}
+        )
         await self.start()
 
     def pause(self) -> None:

@@ -65,6 +65,8 @@ class Options:
     """Take the cluster of KUBECONFIG instead of starting a control plane."""
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """More settings for every process of Parlance."""
+    model_environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """More settings for the model server."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +140,8 @@ async def _open_servers(
             )
         )
         cluster = tasks.create_task(stack.enter_async_context(opening))
-        model = tasks.create_task(stack.enter_async_context(triton.open_triton(folder / "triton")))
+        model_server = triton.open_triton(folder / "triton", environment=options.model_environment)
+        model = tasks.create_task(stack.enter_async_context(model_server))
     return nats.result(), database.result(), cluster.result(), model.result()
 
 
@@ -250,6 +253,7 @@ def _open_api(
         **environment,
         "PARLANCE_HTTP_HOST": ports.LOOPBACK,
         "PARLANCE_HTTP_PORT": str(port),
+        "PARLANCE_METRICS_PORT": str(ports.find_free_port()),
     }
     command = _build_command(folder, settings, name, "api", "serve")
     return process.open_server(command, _http_check(port))

@@ -39,6 +39,14 @@ TUNING = {
     "MKL_NUM_THREADS": "1",
 }
 
+# Whisper, after a stub.
+SPEECH = {"PARLANCE_ASR_ENGINE": "whisper"}
+
+
+def build_stub_environment(batch_seconds: float) -> dict[str, str]:
+    """For tests whose point is not speech: a text that names each window, so many seconds late."""
+    return {"PARLANCE_ASR_ENGINE": "stub", "PARLANCE_ASR_STUB_SECONDS": str(batch_seconds)}
+
 
 @dataclasses.dataclass(frozen=True)
 class TritonServer:

@@ -3,6 +3,12 @@
 import json
 from typing import Any
 
+from parlance.contracts.bus import subjects
+from parlance.contracts.bus.calls import EventType
+from parlance.contracts.bus.subjects import Kind
+from parlance.runtime import bus as buses
+from parlance.runtime.settings import BusSettings
+
 from devstack.api_client import ApiClient, Event
 from devstack.stack import Stack
 
@@ -29,6 +35,21 @@ def list_objects(stack: Stack) -> set[str]:
 async def fetch_all_events(client: ApiClient, call_id: str) -> list[Event]:
     """All events of a finished call, from the beginning."""
     return [event async for event in client.follow(call_id)]
+
+
+async def count_windows_on_the_bus(stack: Stack, call_id: str) -> int:
+    """Every window that a worker has told of, after the end of the call too."""
+    settings = BusSettings(
+        nats_url=stack.nats.url,
+        job_ack_wait_seconds=float(stack.environment["PARLANCE_JOB_ACK_WAIT_SECONDS"]),
+    )
+    async with buses.open_bus(settings, client_name="test") as bus:
+        return sum(
+            [
+                (stored.envelope.subject, stored.envelope.type) == (call_id, EventType.SEGMENT)
+                async for stored in bus.read_events(subjects.format_events_of_kind(Kind.CALL))
+            ]
+        )
 
 
 def segment_ids(events: list[Event]) -> list[str]:

@@ -16,7 +16,7 @@ from tests.e2e import observing
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-CALL_SECONDS = 300.0
+CALL_SECONDS = 600.0
 END_TIMEOUT_SECONDS = 150.0
 
 
@@ -38,14 +38,16 @@ async def undisturbed(
 
 
 async def wait_for_segments(client: ApiClient, call_id: str, count: int) -> None:
-    """Until the call is in the middle of its work."""
+    """Until the call is in the middle of its work. A stream that ends before is a fault."""
     seen = 0
     async with asyncio.timeout(60):
-        async with contextlib.aclosing(client.follow(call_id)) as events:
+        async with contextlib.aclosing(client.stream_events(call_id)) as events:
             async for event in events:
+                assert not event.is_terminal, f"{event.type} after {seen} segments"
                 seen += event.type == "call.segment"
                 if seen >= count:
                     return
+    pytest.fail(f"the stream ended after {seen} segments")
 
 
 async def require_one_good_result(
@@ -92,9 +94,13 @@ async def test_a_call_survives_the_death_of(
 
     process = VICTIMS[victim](stack)
     await process.kill()
-    await process.start()
+    try:
+        before = await client.fetch_call(call_id)
+    finally:
+        await process.start()
 
     await require_one_good_result(stack, client, call_id, undisturbed)
+    assert before["status"] in ("queued", "processing"), "it was over before anything died"
 
 
 async def test_a_call_survives_the_death_of_the_api_right_after_its_201(

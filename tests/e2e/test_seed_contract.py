@@ -17,7 +17,7 @@ from devstack.audio_files import MediaFormat
 from devstack.stack import Stack
 from tests.e2e import observing
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("speech")]
 
 SEED_MEMBERS = {
     "success": bool,
@@ -45,7 +45,7 @@ def web_server(two_cities: testdata.Recording) -> Iterator[str]:
         http.server.SimpleHTTPRequestHandler, directory=str(two_cities.path.parent)
     )
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

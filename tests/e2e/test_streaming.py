@@ -14,7 +14,7 @@ from devstack.api_client import ApiClient, Event
 from devstack.stack import Stack
 from tests.e2e import observing
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("speech")]
 
 CUTS = 50
 
@@ -63,7 +63,7 @@ async def test_a_client_cut_fifty_times_sees_every_event_once_and_in_order(
 async def test_the_first_segment_comes_long_before_the_end(
     client: ApiClient, tmp_path: pathlib.Path
 ) -> None:
-    long_call = await testdata.make_long_call(900.0)
+    long_call = await testdata.make_long_call(450.0)
     call_id = await client.create_call(
         audio_files.write_unique(long_call.path, tmp_path / "long.wav", 51)
     )

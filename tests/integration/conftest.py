@@ -12,11 +12,13 @@ import yaml
 from parlance.runtime import kube as kube_package
 from parlance.runtime.settings import KubeSettings
 
-from devstack import nats_server, postgres, triton, waiting
+from devstack import nats_server, postgres, seaweedfs, triton, waiting
 from devstack.controlplane import server as control_plane_module
 from devstack.controlplane.server import ControlPlane
 from tests.integration import databases
 
+STUB_BATCH_SECONDS = 0.2
+"""Long enough to do something to a call in its middle."""
 CRD = pathlib.Path(__file__).parents[2] / "crds" / "calljobs.parlance.dev.yaml"
 
 
@@ -29,6 +31,13 @@ async def postgres_server(
     async with postgres.open_postgres(folder, is_durable=False) as opened:
         await databases.prepare_template(opened)
         yield opened
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def s3(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[seaweedfs.S3Service]:
+    """One S3 for all tests, since it takes seconds to start; each test has a prefix of its own."""
+    async with seaweedfs.open_seaweedfs(tmp_path_factory.mktemp("s3")) as service:
+        yield service
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -48,6 +57,17 @@ async def triton_server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[triton.TritonServer]:
     async with triton.open_triton(tmp_path_factory.mktemp("triton")) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stub_triton(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[triton.TritonServer]:
+    """For tests whose point is not speech: the real server around an engine that hears nothing."""
+    folder = tmp_path_factory.mktemp("stub-triton")
+    environment = triton.build_stub_environment(STUB_BATCH_SECONDS)
+    async with triton.open_triton(folder, environment=environment) as opened:
         yield opened
 
 

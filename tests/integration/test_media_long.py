@@ -57,7 +57,6 @@ def measure_rss_bytes() -> tuple[int, int]:
     return me.memory_info().rss, max(below)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_ten_hours_pass_in_flat_memory() -> None:
     minute = build_minute()

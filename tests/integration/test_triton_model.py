@@ -14,13 +14,11 @@ from tritonclient.utils import InferenceServerException
 
 from devstack import audio_files, guard, testdata, triton, waiting
 from devstack.wer import word_error_rate
-from tests.integration import triton_client
 from tests.integration.triton_client import ModelClient, Pcm, cut_windows, make_noise
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MAX_WER = 0.12
-MORE_TOKENS_THAN_PLACES = {"prompt": "\U0001f600" * 500}
 # In pauses of two_cities.wav: short and long windows, none longer than 16 s.
 CUTS_SECONDS = (0.0, 8.5, 20.8, 24.3, 32.5, 44.3)
 
@@ -212,90 +210,6 @@ async def test_an_unusable_request_is_told_why_and_harms_nobody(
     assert words in refused.message()
     assert isinstance(answered, dict)
     assert answered["text"]
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (MORE_TOKENS_THAN_PLACES, "the model fails on this window (RuntimeError)"),
-        (b"[" * 100_000, "OPTIONS is not JSON"),
-    ],
-    ids=["decoding", "reading"],
-)
-async def test_a_window_that_the_model_fails_on_harms_no_other(
-    triton_server: triton.TritonServer,
-    client: ModelClient,
-    reading: Pcm,
-    options: bytes | dict[str, object],
-    words: str,
-) -> None:
-    window = reading[: 3 * tensors.SAMPLE_RATE_HZ]
-    async with triton_client.hold(triton_server, client) as queue:
-        bad = asyncio.create_task(client.transcribe(window, options))
-        good = [asyncio.create_task(client.transcribe(window, {})) for _ in range(7)]
-        await queue.wait_for(8)
-
-    failed, *answers = await asyncio.gather(bad, *good, return_exceptions=True)
-    assert [isinstance(answer, dict) and bool(answer["text"]) for answer in answers] == [True] * 7
-    assert isinstance(failed, InferenceServerException)
-    assert failed.status() == "StatusCode.INVALID_ARGUMENT"
-    assert words in failed.message()
-
-
-async def test_a_full_queue_refuses_at_once(
-    triton_server: triton.TritonServer, client: ModelClient
-) -> None:
-    window = make_noise(1, level=30)
-    (model_pid,) = triton_server.list_model_pids()
-    os.kill(model_pid, signal.SIGSTOP)
-    try:
-        tasks = [asyncio.create_task(client.transcribe(window)) for _ in range(100)]
-        first, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION, timeout=30)
-    finally:
-        os.kill(model_pid, signal.SIGCONT)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-    errors = [task.exception() for task in first]
-    assert errors
-    for error in errors:
-        assert isinstance(error, InferenceServerException)
-        assert error.status() == "StatusCode.UNAVAILABLE"
-        assert "Exceeds maximum queue size" in error.message()
-
-
-async def test_interactive_windows_overtake_bulk_ones(client: ModelClient, reading: Pcm) -> None:
-    window = reading[: 8 * tensors.SAMPLE_RATE_HZ]
-    finished: list[str] = []
-
-    async def send(name: str, priority: int) -> None:
-        await client.transcribe(window, priority=priority)
-        finished.append(name)
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(40):
-            group.create_task(send("bulk", tensors.PRIORITY_LEVELS["bulk"]))
-        await asyncio.sleep(0)
-        group.create_task(send("interactive", tensors.PRIORITY_LEVELS["interactive"]))
-
-    # At most two batches of eight were formed before it came.
-    assert finished.index("interactive") <= 16
-
-
-async def test_cancelled_windows_are_not_decoded(
-    triton_server: triton.TritonServer, client: ModelClient, reading: Pcm
-) -> None:
-    window = reading[: 14 * tensors.SAMPLE_RATE_HZ]
-    tasks = [asyncio.create_task(client.transcribe(window)) for _ in range(32)]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-    result = await client.transcribe(window, client_timeout=30)
-    assert result["text"]
 
 
 @pytest.mark.timeout(400)  # two starts of a server

@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import itertools
 import json
-import os
+import pathlib
 import re
-import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -59,54 +58,65 @@ class ModelClient:
             )
         )
 
+    async def ping(self) -> None:
+        """An answer to a request that came behind all others of this client."""
+        assert await self._client.is_server_live()
+
     async def close(self) -> None:
         """End the connection."""
         await self._client.close()
 
 
-class Queue:
-    """Triton's queue in front of a model that `hold` has stopped."""
+class Hold:
+    """A batch that the stub engine holds; what comes meanwhile waits in Triton's queue."""
 
-    def __init__(self, server: TritonServer) -> None:
+    def __init__(self, server: TritonServer, folder: pathlib.Path) -> None:
         self._server = server
+        self._folder = folder
 
-    async def wait_for(self, windows: int) -> None:
-        """Until exactly so many wait behind the one that the model has."""
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of a window whose batch is to be held."""
+        return {"prompt": f"hold {self._folder}"}
+
+    async def wait_until_held(self) -> None:
+        await waiting.wait_until((self._folder / "held").exists, 20, "the batch is held", 0.01)
+
+    async def wait_for_queue(self, windows: int) -> None:
+        """Until so many windows wait behind the batch."""
 
         async def is_so() -> bool:
-            # Twice, further apart than the 30 ms that the one may stay in the queue as well.
-            first = await self._count()
-            await asyncio.sleep(0.1)
-            return first == windows == await self._count()
+            return await read_metric(self._server, "nv_inference_pending_request_count") == windows
 
         await waiting.wait_until(is_so, 20, f"{windows} windows wait")
 
-    async def _count(self) -> float:
-        return await read_metric(self._server, "nv_inference_pending_request_count")
+    def release(self) -> None:
+        (self._folder / "go").touch()
 
 
 @contextlib.asynccontextmanager
-async def hold(server: TritonServer, client: ModelClient) -> AsyncIterator[Queue]:
-    """The model stands still, with one window in its hands; what comes meanwhile waits in Triton's
-    queue. It goes on when the block is left.
-
-    The one window has no OPTIONS, so that it never shares a batch with those that have.
-    """
-    (model_pid,) = server.list_model_pids()
-    os.kill(model_pid, signal.SIGSTOP)
-    first = asyncio.create_task(client.transcribe(make_noise(1, level=30), priority=1))
+async def hold_batch(
+    server: TritonServer, client: ModelClient, folder: pathlib.Path
+) -> AsyncIterator[Hold]:
+    """A batch of one window is held until the block is left, or before."""
+    hold = Hold(server, folder)
+    first = asyncio.create_task(
+        client.transcribe(make_noise(1, level=30), hold.options, priority=1)
+    )
     try:
-        yield Queue(server)
+        await hold.wait_until_held()
+        yield hold
     finally:
-        os.kill(model_pid, signal.SIGCONT)
+        hold.release()
         await first
 
 
 async def read_metric(server: TritonServer, name: str, label: str = "") -> float:
-    """Value of one of Triton's metrics for the model; `label` tells apart those of one name."""
+    """Value of one of Triton's metrics for the model; `label` tells apart those of one name, as in
+    `reason="CANCELED",`."""
     async with httpx.AsyncClient() as http:
         text = (await http.get(server.metrics_url)).text
-    pattern = rf'^{name}\{{model="{tensors.MODEL_NAME}",{re.escape(label)}.*\}} (\S+)$'
+    pattern = rf'^{name}\{{model="{tensors.MODEL_NAME}",{re.escape(label)}version="1"\}} (\S+)$'
     found = re.search(pattern, text, re.MULTILINE)
     assert found is not None
     return float(found[1])

@@ -125,6 +125,7 @@ def _write_revision(settings: Settings, options: argparse.Namespace) -> int:
 def _bootstrap(settings: Settings, options: argparse.Namespace) -> int:
     from parlance.api import bootstrap
     from parlance.api.db import session
+    from parlance.api.identity import keys
 
     wish = bootstrap.Wish(
         company=options.company,
@@ -140,7 +141,11 @@ def _bootstrap(settings: Settings, options: argparse.Namespace) -> int:
         async with session.open_database(settings.database) as database:
             return await bootstrap.bootstrap(database, wish)
 
-    outcome = asyncio.run(run())
+    try:
+        outcome = asyncio.run(run())
+    except keys.InvalidEnvironment as exc:
+        sys.stderr.write(f"--key-environment: {exc}\n")
+        return EXIT_USAGE
     sys.stdout.write(outcome.format_json(has_secrets=wish.env_file is None) + "\n")
     return 0
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.db.session import Database
-from parlance.api.identity import keys as auth
+from parlance.api.identity import keys, passwords
+from parlance.api.identity.scopes import Scope
 from parlance.contracts import ids
 from parlance.runtime.clock import SystemClock
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -70,8 +71,8 @@ async def bootstrap(database: Database, wish: Wish) -> Outcome:
     slug = ids.parse_company(wish.slug or derive_slug(wish.company))
     needs_secrets = wish.is_rotating or not await _has_working_key(database, wish, slug)
     password = secrets.token_urlsafe(15) if needs_secrets else None
-    password_hash = await asyncio.to_thread(auth.hash_password, password) if password else None
-    key = auth.generate_key(wish.key_environment) if needs_secrets else None
+    password_hash = await asyncio.to_thread(passwords.hash_password, password) if password else None
+    key = keys.generate_key(wish.key_environment) if needs_secrets else None
     async with database.system_session() as session:
         # Two at once: the second waits here and then finds the work done.
         await session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:s))"), {"s": slug})
@@ -139,8 +140,8 @@ async def _has_working_key(database: Database, wish: Wish, slug: str) -> bool:
     lines = wish.env_file.read_text().splitlines()
     found = dict(line.split("=", 1) for line in lines if "=" in line).get(KEY_VARIABLE, "")
     try:
-        principal = await auth.KeyRing(database, SystemClock()).verify_key(found)
-    except auth.InvalidKey:
+        principal = await keys.KeyRing(database, SystemClock()).verify_key(found)
+    except keys.InvalidKey:
         return False
     return principal.company_slug == slug
 
@@ -195,7 +196,7 @@ async def _ensure_agent(
     return agent.id
 
 
-async def _replace_key(session: AsyncSession, company_id: uuid.UUID, key: auth.NewKey) -> None:
+async def _replace_key(session: AsyncSession, company_id: uuid.UUID, key: keys.NewKey) -> None:
     """The new one, and an end to those that were made here before."""
     table = tables.ApiKey
     await session.execute(
@@ -213,6 +214,6 @@ async def _replace_key(session: AsyncSession, company_id: uuid.UUID, key: auth.N
             company_id=company_id,
             name=KEY_NAME,
             sha256=key.sha256,
-            scopes=[auth.Scope.ADMIN],
+            scopes=[Scope.ADMIN],
         )
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from parlance.runtime.settings import (
     BusSettings,
     KubeSettings,
+    MediaSettings,
     SettingsGroup,
     StoreSettings,
     TelemetrySettings,
@@ -59,16 +60,39 @@ class HttpSettings(SettingsGroup):
     max_concurrent_uploads: int = Field(default=32, ge=1)
     """Uploads and downloads that one process takes in at once. Each holds up to 24 MiB while its
     bytes are on their way to the store."""
+    max_company_uploads: int = Field(default=16, ge=1)
+    """How many of them may be of one company; half, so that two cannot keep out a third for long.
+    Its further ones wait, or are answered 429 with Retry-After."""
     max_waiting_uploads: int = Field(default=1000, ge=0)
     """Further ones that wait for a place; their bytes stay with the client. Beyond it, 503 with
-    Retry-After."""
+    Retry-After. As many again may be open that have shown neither a key nor a file yet."""
     upload_wait_seconds: float = Field(default=60.0, gt=0)
-    """How long an upload waits for a place before it is answered 503."""
+    """How long an upload waits for a place before it is answered 503, or 429 when its company
+    holds all that it may have."""
+    upload_idle_seconds: float = Field(default=30.0, gt=0)
+    """Longest silence of a client in the middle of a body; longer than a mobile handover."""
+    upload_min_bytes_per_second: int = Field(default=32 * 1024, ge=0)
+    """Asked of a client in every minute that we wait for it: a client that only drips would hold
+    a place for nothing. A quarter of a megabit; slower lines cannot carry a call as it happens."""
+    upload_max_wait_seconds: float = Field(default=3000.0, gt=0)
+    """All waiting for one client together. The largest file over a line of 1.4 Mbit/s takes as
+    long; it stays below the age at which the janitor takes an upload for left behind
+    (`orphan_seconds`)."""
+    max_unkeyed_uploads: int = Field(default=4, ge=1)
+    """Files that may be on their way at once although their key comes after them. A key in a
+    header, or in a field before the file, is not concerned."""
+    max_unkeyed_upload_bytes: int = Field(default=32 * 1024 * 1024, ge=1)
+    """Largest file before its key; with the number above it bounds what is stored without a key."""
+    key_wait_seconds: float = Field(default=30.0, gt=0)
+    """Waiting for a client, or for one of those few places, until it has shown a valid key."""
     fetch_timeout_seconds: float = Field(default=120.0, gt=0)
     """Whole download of an `audio_url`, within the request."""
     fetch_allowed_hosts: tuple[str, ...] = ()
     """Host names or networks inside which `audio_url` may point although they are not public
     (JSON list). Everything that is not public is refused otherwise."""
+    fetch_refusal_seconds: float = Field(default=1.0, ge=0)
+    """An `audio_url` that may not be fetched is refused no sooner than this: otherwise the time of
+    the lookup would tell which names exist inside the network. Longer than most lookups."""
     drain_seconds: float = Field(default=10.0, ge=0)
     """After a stop signal, how long running requests may take; event streams end at once."""
 
@@ -90,8 +114,12 @@ class RecorderSettings(SettingsGroup):
     janitor_seconds: float = Field(default=60.0, gt=0)
     """Time between two passes of the janitor."""
     orphan_seconds: float = Field(default=3600.0, gt=0)
-    """Age at which an upload or an object that no row knows counts as left behind. Longer than
-    the longest upload."""
+    """Age at which an upload counts as left behind, and at which an object without a row becomes a
+    suspect. Longer than the longest upload."""
+    max_orphan_suspects: int = Field(default=20, ge=0)
+    """Objects without a row are deleted after 72 h if nobody speaks of them, but none at all while
+    more than this many calls are concerned: a database restored from a backup has no rows for what
+    is newer. Raise it once you know that they may go; 0 keeps all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +131,7 @@ class Settings:
     recorder: RecorderSettings
     bus: BusSettings
     store: StoreSettings
+    media: MediaSettings
     kube: KubeSettings
     telemetry: TelemetrySettings
 
@@ -115,6 +144,7 @@ def read_settings() -> Settings:
         recorder=RecorderSettings(),
         bus=BusSettings(),
         store=StoreSettings(),
+        media=MediaSettings(),
         kube=KubeSettings(),
         telemetry=TelemetrySettings(),
     )

@@ -1,7 +1,7 @@
-"""Composition root of the API: opens every adapter and builds what handlers use.
+"""Composition root of the API: opens every adapter and lets each area build what its routes use.
 
-The only place that knows how the parts fit together. Handlers get `Parts` as a parameter; tests
-open it with settings that point to their own servers.
+The only place that knows how the parts fit together. Tests open it with settings that point to
+their own servers.
 """
 
 import asyncio
@@ -11,93 +11,101 @@ from dataclasses import dataclass
 
 from parlance.api.db import session
 from parlance.api.db.session import Database
-from parlance.api.domain.calls.uploads.intake import Intake
-from parlance.api.domain.calls.uploads.reading import UploadReader
+from parlance.api.domain.calls import area as calls
+from parlance.api.domain.calls.deleting import CallDeletions
+from parlance.api.domain.calls.jobs import CallSender
+from parlance.api.events import area as events
 from parlance.api.events import hub as hub_module
 from parlance.api.events.hub import Hub
+from parlance.api.health import area as health
+from parlance.api.health.checks import Readiness
+from parlance.api.http.areas import Area
 from parlance.api.identity.guard import Gate
 from parlance.api.identity.keys import KeyRing
-from parlance.api.outbox.deletions import Eraser
+from parlance.api.outbox.deletions import Deleter
 from parlance.api.outbox.relay import Relay
-from parlance.api.settings import HttpSettings, Settings
-from parlance.media import spawning
-from parlance.runtime import addresses, kube, store
+from parlance.api.settings import Settings
+from parlance.media import decoders as decoders_module
+from parlance.media.decoders import Decoders
 from parlance.runtime import bus as bus_package
+from parlance.runtime import kube, store
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import SystemClock
-from parlance.runtime.fetch import Fetcher, FetchPolicy
 from parlance.runtime.kube import Kube
 from parlance.runtime.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything that handlers use."""
+class Wired:
+    """The areas with all that they use, and what the server needs of it."""
 
-    settings: Settings
-    database: Database
-    store: Store
-    bus: Bus
-    kube: Kube
-    hub: Hub
+    areas: tuple[Area, ...]
     gate: Gate
-    intake: Intake
-    uploads: UploadReader
-    fetcher: Fetcher
-    relay: Relay
-    eraser: Eraser
+    readiness: Readiness
+    hub: Hub
     stopping: asyncio.Event
-    """Set at the stop signal: not ready any more, streams and long polls end."""
 
     def stop(self) -> None:
+        """At the stop signal: not ready any more; streams and long polls end."""
         self.stopping.set()
         self.hub.close()
 
 
 @contextlib.asynccontextmanager
-async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
     """Open everything. None of it waits for its server: the API starts and answers, with 503
     where it must, while Postgres, NATS, the store or Kubernetes are away."""
     async with contextlib.AsyncExitStack() as stack:
-        database = await stack.enter_async_context(session.open_database(settings.database))
-        objects = await stack.enter_async_context(store.open_store(settings.store))
         bus = await stack.enter_async_context(
             bus_package.open_bus(settings.bus, client_name="parlance-api", wait_seconds=None)
         )
-        cluster = await stack.enter_async_context(kube.open_kube(settings.kube))
-        hub = await stack.enter_async_context(hub_module.open_hub(bus))
-        clock = SystemClock()
-        gate = Gate(KeyRing(database, clock))
-        intake = Intake(
-            objects,
-            max_bytes=settings.http.max_upload_bytes,
-            max_running=settings.http.max_concurrent_uploads,
-            max_waiting=settings.http.max_waiting_uploads,
-            wait_seconds=settings.http.upload_wait_seconds,
-            spawner=await stack.enter_async_context(spawning.open_template()),
+        yield build_wired(
+            settings,
+            database=await stack.enter_async_context(session.open_database(settings.database)),
+            objects=await stack.enter_async_context(store.open_store(settings.store)),
+            bus=bus,
+            cluster=await stack.enter_async_context(kube.open_kube(settings.kube)),
+            hub=await stack.enter_async_context(hub_module.open_hub(bus)),
+            decoders=await stack.enter_async_context(decoders_module.open_decoders(settings.media)),
         )
-        yield Parts(
-            settings=settings,
+
+
+def build_wired(
+    settings: Settings,
+    *,
+    database: Database,
+    objects: Store,
+    bus: Bus,
+    cluster: Kube,
+    hub: Hub,
+    decoders: Decoders,
+) -> Wired:
+    clock = SystemClock()
+    sender = CallSender(cluster, bus, clock, max_live_jobs=settings.recorder.max_live_jobs)
+    gate = Gate(KeyRing(database, clock))
+    stopping = asyncio.Event()
+    readiness = Readiness(
+        required={"database": database.ping, "store": objects.check},
+        optional={
+            "bus": lambda: None if bus.is_connected and hub.is_live else "unavailable",
+            "decoder": lambda: decoders.problem,
+        },
+        stopping=stopping,
+    )
+    areas = (
+        calls.build_area(
+            settings.http,
             database=database,
             store=objects,
             bus=bus,
             kube=cluster,
             hub=hub,
             gate=gate,
-            intake=intake,
-            uploads=UploadReader(gate, intake),
-            fetcher=Fetcher(build_fetch_policy(settings.http)),
-            relay=Relay(
-                database, cluster, bus, clock, max_live_jobs=settings.recorder.max_live_jobs
-            ),
-            eraser=Eraser(database, cluster, objects, bus, clock),
-            stopping=asyncio.Event(),
-        )
-
-
-def build_fetch_policy(settings: HttpSettings) -> FetchPolicy:
-    return FetchPolicy(
-        max_bytes=settings.max_upload_bytes,
-        allow=addresses.parse_allow_list(settings.fetch_allowed_hosts),
-        total_seconds=settings.fetch_timeout_seconds,
+            relay=Relay(database, [sender], clock),
+            deleter=Deleter(database, [CallDeletions(cluster, objects, bus)], clock),
+            spawner=decoders,
+        ),
+        events.build_area(hub, gate),
+        health.build_area(readiness),
     )
+    return Wired(areas, gate, readiness, hub, stopping)

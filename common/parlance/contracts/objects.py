@@ -1,17 +1,46 @@
-"""Keys in the object store: one formatter for each kind, nothing else builds a key.
+"""Keys in the object store: one formatter for each kind of object, nothing else builds a key.
 
-Everything of one call lies below `<company>/calls/<call>/`, so that deleting a call is one prefix.
-Artefacts carry their SHA-256 in the key: a stale worker can never overwrite a newer result.
+Everything of one call lies below `<company>/calls/<call>/`, so that deleting a call is one prefix;
+other kinds of work get a folder of their own beside it. Artefacts carry their SHA-256 in the key: a
+stale worker can never overwrite a newer result.
 """
 
+import re
+from dataclasses import dataclass
+
+from .bus.subjects import Kind
 from .ids import CallId, CompanySlug
 
-STAGING_PREFIX = "staging/"
-"""Uploads whose company is not known yet; the janitor empties what is older than an hour."""
+STAGING_PREFIX = "_staging/"
+"""Uploads whose company is not known yet; the janitor empties what is older than an hour. No slug
+begins with `_`, so it is no company's folder."""
+OLD_STAGING_PREFIX = "staging/"
+"""Where earlier versions staged uploads. It may be the folder of a company called `staging`."""
+PROBE_KEY = f"{STAGING_PREFIX}probe"
+"""Never written; asking for it shows whether the store answers."""
+
+_FOLDER_OF = {Kind.CALL: "calls"}
+_KIND_OF = {folder: kind for kind, folder in _FOLDER_OF.items()}
+_UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_OLD_STAGED = re.compile(rf"{OLD_STAGING_PREFIX}(?:{_UUID7}|part-[0-9a-f]{{32}})")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose an object is: a call, a ticket... of a company."""
+
+    company: CompanySlug
+    kind: Kind
+    subject_id: str
+
+    @property
+    def prefix(self) -> str:
+        """Everything of the owner lies below it."""
+        return f"{self.company}/{_FOLDER_OF[self.kind]}/{self.subject_id}/"
 
 
 def format_call_prefix(company: CompanySlug, call_id: CallId) -> str:
-    return f"{company}/calls/{call_id}/"
+    return Owner(company, Kind.CALL, call_id).prefix
 
 
 def format_audio_key(company: CompanySlug, call_id: CallId, extension: str) -> str:
@@ -20,6 +49,12 @@ def format_audio_key(company: CompanySlug, call_id: CallId, extension: str) -> s
 
 def format_staging_key(call_id: CallId) -> str:
     return f"{STAGING_PREFIX}{call_id}"
+
+
+def is_old_staging_key(key: str) -> bool:
+    """Whether an earlier version staged this: the id of a call or a part of a file, directly in
+    the old folder. What a company called `staging` has there lies deeper."""
+    return _OLD_STAGED.fullmatch(key) is not None
 
 
 def format_trackers_key(company: CompanySlug) -> str:
@@ -40,9 +75,9 @@ def is_of_company(key: str, company: CompanySlug) -> bool:
     return key.startswith(f"{company}/")
 
 
-def parse_call_key(key: str) -> tuple[CompanySlug, CallId] | None:
-    """Company and call that a key belongs to; None for keys that are not a call's."""
+def parse_owner(key: str) -> Owner | None:
+    """Whose the object is; None for keys that belong to no piece of work."""
     parts = key.split("/")
-    if len(parts) < 4 or parts[1] != "calls":
+    if len(parts) < 4 or parts[1] not in _KIND_OF:
         return None
-    return CompanySlug(parts[0]), CallId(parts[2])
+    return Owner(CompanySlug(parts[0]), _KIND_OF[parts[1]], parts[2])

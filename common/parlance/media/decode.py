@@ -4,41 +4,34 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import AsyncIterator
-from typing import Any, TypeVar
 
 import pydantic
 from parlance.media import host, wire
+from parlance.media.answers import Answer, Codec, Count, SampleRate
 from parlance.media.bytesource import ByteSource
-from parlance.media.errors import AudioTooLong, EmptyFile, UndecodableAudio, build_error
+from parlance.media.errors import AnswerInvalid, AudioTooLong, EmptyFile
 from parlance.media.limits import MediaLimits
 from parlance.media.sniff import Container
 from parlance.media.spawning import Spawner
 
-_ModelT = TypeVar("_ModelT", bound=pydantic.BaseModel)
 
-
-class StreamInfo(pydantic.BaseModel):
+class StreamInfo(Answer):
     """What the first decoded frame says."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
-
-    codec: str
+    codec: Codec
     channels: int = pydantic.Field(ge=1, le=64)
-    sample_rate_hz: int
+    sample_rate_hz: SampleRate
     """Of the source; the PCM is always 16 kHz."""
     header_seconds: float | None = pydantic.Field(default=None, ge=0)
     """Duration that the header claims, for showing progress; None where it has none."""
-    protections: tuple[str, ...]
 
 
-class DecodeSummary(pydantic.BaseModel):
+class DecodeSummary(Answer):
     """What the whole file was, known after the last block."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
-
-    frames: int
-    packets: int
-    corrupt_packets: int
+    frames: Count
+    packets: Count
+    corrupt_packets: Count
     truncated: bool
 
     @property
@@ -78,18 +71,22 @@ class Decoder:
         it over would not.
         """
         frame_bytes = wire.BYTES_PER_SAMPLE * self.stream.channels
-        bytes_left = math.ceil(self._limits.max_seconds + 1) * wire.SAMPLE_RATE_HZ * frame_bytes
+        max_frames = math.ceil(self._limits.max_seconds + 1) * wire.SAMPLE_RATE_HZ
+        frames = 0
         while self.summary is None:
             frame = await self._child.receive(self._stall_timeout_seconds)
             if frame.kind == wire.PCM:
                 if not frame.payload or len(frame.payload) % frame_bytes:
-                    raise UndecodableAudio("The decoder's answer is not understood")
-                bytes_left -= len(frame.payload)
-                if bytes_left < 0:
+                    raise AnswerInvalid
+                frames += len(frame.payload) // frame_bytes
+                if frames > max_frames:
                     raise AudioTooLong
                 yield PcmBlock(frame.payload, self.stream.channels)
             else:
-                self.summary = _parse(DecodeSummary, frame)
+                summary = frame.parse(DecodeSummary)
+                if summary.frames != frames:
+                    raise AnswerInvalid
+                self.summary = summary
 
 
 @contextlib.asynccontextmanager
@@ -109,19 +106,7 @@ async def open_decoder(
         raise EmptyFile
     limits = limits or MediaLimits()
     async with host.open_child("decode", source, container, limits, spawner) as child:
-        stream = _parse(StreamInfo, await child.receive(stall_timeout_seconds))
+        stream = (await child.receive(stall_timeout_seconds)).parse(StreamInfo)
         if stream.channels > limits.max_channels:
-            raise UndecodableAudio("The decoder's answer is not understood")
+            raise AnswerInvalid
         yield Decoder(child, stream, limits, stall_timeout_seconds)
-
-
-def _parse(model: type[_ModelT], frame: host.Frame) -> _ModelT:
-    if frame.kind != wire.MESSAGE:
-        raise UndecodableAudio("The decoder's answer is not understood")
-    message: dict[str, Any] = frame.parse()
-    if message.get("kind") == "error":
-        raise build_error(str(message.get("code")), f"Decoding ended: {message.get('detail', '')}")
-    try:
-        return model.model_validate(message)
-    except pydantic.ValidationError as error:
-        raise UndecodableAudio("The decoder's answer is not understood") from error

@@ -8,14 +8,17 @@
     ├── AudioTooShort          422 audio_too_short
     ├── AudioTooLong           422 audio_too_long
     └── UndecodableAudio       422 undecodable_audio
+        ├── AnswerInvalid      the child says what no child would: the file has taken it over
         ├── DecoderTimedOut    the child got no further within the wall clock it was given
         └── DecoderLost        the child died: killed by its limits, or by the machine (retryable)
 
-Errors of the byte source (the object store's own) pass through unchanged, and one that hangs ends
-in SourceTimedOut, a `runtime.errors.Retryable`: they say nothing about the file.
+What says nothing about the file is a `runtime.errors.Retryable`: errors of the byte source (the
+object store's own) pass through unchanged, one that hangs ends in SourceTimedOut, and a machine
+without the means to lock the child up in SandboxUnavailable.
 """
 
 import signal
+from collections.abc import Sequence
 
 from parlance.contracts.problems import Problem
 from parlance.runtime.errors import Retryable
@@ -60,6 +63,11 @@ class UndecodableAudio(MediaError):
     problem = Problem.UNDECODABLE_AUDIO
 
 
+class AnswerInvalid(UndecodableAudio):
+    def __init__(self) -> None:
+        super().__init__("The decoder's answer is not understood")
+
+
 class DecoderTimedOut(UndecodableAudio):
     def __init__(self, timeout_seconds: float) -> None:
         super().__init__(f"The decoder got no further within {timeout_seconds:g} s")
@@ -74,6 +82,16 @@ class SourceTimedOut(Retryable):
         self.timeout_seconds = timeout_seconds
 
 
+class SandboxUnavailable(Retryable):
+    """The child lacks protections that a file must not be read without. It ends when an
+    administrator changes the machine or the setting, so it is tried again, but seldom."""
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        names = ", ".join(missing)
+        super().__init__(f"the decoder's sandbox lacks {names}", delay_seconds=60.0)
+        self.missing = tuple(missing)
+
+
 class DecoderLost(UndecodableAudio):
     """Retryable when the file need not be the reason: SIGKILL, as an OOM killer sends it, or a
     child that could not even be set up (status 1)."""
@@ -84,6 +102,7 @@ class DecoderLost(UndecodableAudio):
         self.retryable = return_code in (1, -signal.SIGKILL)
 
 
+_MAX_DETAIL_CHARACTERS = 300
 _BY_CODE: dict[str, type[MediaError]] = {
     error.problem.code: error
     for error in (
@@ -98,6 +117,11 @@ _BY_CODE: dict[str, type[MediaError]] = {
 }
 
 
-def build_error(code: str, detail: str) -> MediaError:
-    """The error for a code that the child reported; an unknown one is undecodable audio."""
-    return _BY_CODE.get(code, UndecodableAudio)(detail)
+def build_error(code: str, what: str, detail: str) -> MediaError:
+    """The error for a code that the child reported; an unknown one is undecodable audio.
+
+    `what` happened is ours to say. The child's detail is shown to clients and stored, so it is cut
+    and freed of control characters.
+    """
+    text = "".join(c if c.isprintable() else "?" for c in detail[:_MAX_DETAIL_CHARACTERS])
+    return _BY_CODE.get(code, UndecodableAudio)(f"{what}: {text}")

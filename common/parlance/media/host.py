@@ -8,31 +8,28 @@ import contextlib
 import dataclasses
 import json
 import socket
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from parlance.media import spawning, wire
+from parlance.media.answers import Frame, SandboxReport
 from parlance.media.bytesource import ByteSource
-from parlance.media.errors import DecoderLost, DecoderTimedOut, SourceTimedOut, UndecodableAudio
+from parlance.media.errors import (
+    AnswerInvalid,
+    DecoderLost,
+    DecoderTimedOut,
+    SandboxUnavailable,
+    SourceTimedOut,
+    UndecodableAudio,
+)
 from parlance.media.limits import MediaLimits
 from parlance.media.sniff import Container
 from parlance.media.spawning import FreshSpawner, JobProcess, Spawner
 
 _MAX_REQUESTS_WAITING = 8
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame of the child's answer: MESSAGE or PCM."""
-
-    kind: bytes
-    payload: bytes
-
-    def parse(self) -> dict[str, Any]:
-        message = json.loads(self.payload)
-        if not isinstance(message, dict):
-            raise UndecodableAudio("The decoder's answer is not understood")
-        return message
+REQUIRED_PROTECTIONS = ("rlimits", "no_new_privileges", "seccomp")
+"""What `child.sandbox` must have put up before a file is read."""
 
 
 class Child:
@@ -46,7 +43,12 @@ class Child:
         source: ByteSource,
         *,
         max_read_bytes: int,
+        needs_sandbox: bool,
     ) -> None:
+        self._needs_sandbox = needs_sandbox
+        self._is_admitted = False
+        self.protections: tuple[str, ...] = ()
+        """What holds around the child, known from the first `receive` on."""
         self._process = process
         self._reader = reader
         self._writer = writer
@@ -62,7 +64,8 @@ class Child:
     async def receive(self, timeout_seconds: float) -> Frame:
         """The next frame, `timeout_seconds` after the child last got what it needs at the latest.
 
-        Raises DecoderTimedOut, DecoderLost, SourceTimedOut, or what the byte source raised.
+        Raises DecoderTimedOut, DecoderLost, AnswerInvalid, SandboxUnavailable, SourceTimedOut, or
+        what the byte source raised.
         """
         now = asyncio.get_running_loop().time
         asked_at = now()
@@ -84,24 +87,36 @@ class Child:
             receiver.cancel()
 
     async def _receive_frame(self) -> Frame:
-        while True:
-            kind, payload = await self._read_frame()
-            if kind != wire.REQUEST:
-                return Frame(kind, payload)
-            await self._requests.put(self._parse_request(payload))
+        if not self._is_admitted:
+            self._admit(await self._read_frame())
+        while (frame := await self._read_frame()).kind == wire.REQUEST:
+            await self._requests.put(self._parse_request(frame.payload))
+        return frame
 
-    async def _read_frame(self) -> tuple[bytes, bytes]:
+    def _admit(self, first: Frame) -> None:
+        """Nothing is read for a child whose sandbox is not up."""
+        report = first.parse(SandboxReport)
+        missing = find_missing(report.protections)
+        if missing and self._needs_sandbox:
+            raise SandboxUnavailable(missing)
+        self.protections = report.protections
+        self._is_admitted = True
+
+    async def _read_frame(self) -> Frame:
         try:
             head = await self._reader.readexactly(wire.FRAME.size)
             kind, length = wire.FRAME.unpack(head)
             if length > (wire.MAX_PCM_BYTES if kind == wire.PCM else wire.MAX_MESSAGE_BYTES):
-                raise UndecodableAudio("The decoder's answer is not understood")
-            return kind, await self._reader.readexactly(length)
+                raise AnswerInvalid
+            return Frame(kind, await self._reader.readexactly(length))
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise DecoderLost(await self._process.wait()) from error
 
     def _parse_request(self, payload: bytes) -> tuple[int, int]:
-        offset, length = wire.RANGE.unpack(payload)
+        try:
+            offset, length = wire.RANGE.unpack(payload)
+        except struct.error as error:
+            raise AnswerInvalid from error
         is_in_file = offset + length <= self._source.size_bytes
         if not 0 < length <= wire.READ_BLOCK_BYTES or not is_in_file:
             raise UndecodableAudio("The decoder asked for what is not in the file")
@@ -148,10 +163,11 @@ async def open_child(
     spawner: Spawner | None = None,
 ) -> AsyncIterator[Child]:
     """Start the child on a job; it is dead when the block is left."""
+    spawner = spawner or FreshSpawner()
     ours, theirs = socket.socketpair()
     try:
         with theirs:
-            process = await (spawner or FreshSpawner()).spawn(theirs)
+            process = await spawner.spawn(theirs)
         try:
             reader, writer = await asyncio.open_unix_connection(
                 sock=ours, limit=wire.READ_BLOCK_BYTES
@@ -165,11 +181,23 @@ async def open_child(
     job = json.dumps(_build_job(mode, source, container, limits)).encode()
     writer.write(wire.LENGTH.pack(len(job)) + job)
     max_read_bytes = _plan_read_bytes(source, limits)
-    child = Child(process, reader, writer, source, max_read_bytes=max_read_bytes)
+    child = Child(
+        process,
+        reader,
+        writer,
+        source,
+        max_read_bytes=max_read_bytes,
+        needs_sandbox=not spawner.allows_unsandboxed,
+    )
     try:
         yield child
     finally:
         await asyncio.shield(child.stop())
+
+
+def find_missing(protections: Collection[str]) -> list[str]:
+    """The protections that a file must not be read without, and that do not hold."""
+    return [name for name in REQUIRED_PROTECTIONS if name not in protections]
 
 
 def _plan_read_bytes(source: ByteSource, limits: MediaLimits) -> int:

@@ -1,29 +1,45 @@
 """Probing an upload: what it is, that it decodes, how long it lasts. Called by the API."""
 
-from typing import Any, Literal
+import dataclasses
+from typing import Literal
 
 import pydantic
 from parlance.contracts.calls import MediaInfo
 from parlance.contracts.problems import WarningCode
-from parlance.media import host, wire
+from parlance.media import host
+from parlance.media.answers import Answer, Codec, SampleRate
 from parlance.media.bytesource import ByteSource
-from parlance.media.errors import EmptyFile, UndecodableAudio, build_error
+from parlance.media.errors import EmptyFile
 from parlance.media.limits import MediaLimits
 from parlance.media.sniff import Container
 from parlance.media.spawning import Spawner
 
+DurationSource = Literal["header", "packets", "decoded"]
 
-class ProbedMedia(pydantic.BaseModel):
-    """The answer for a file that is accepted."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+class _Probed(Answer):
+    """The child's answer for a file that is accepted."""
+
+    codec: Codec
+    channels: int = pydantic.Field(ge=1, le=64)
+    sample_rate_hz: SampleRate
+    duration_seconds: float = pydantic.Field(ge=0)
+    duration_source: DurationSource
+    duration_estimated: bool
+    decoded_seconds_checked: float = pydantic.Field(ge=0)
+    truncated: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProbedMedia:
+    """A file that is accepted."""
 
     info: MediaInfo
-    duration_source: Literal["header", "packets", "decoded"]
+    duration_source: DurationSource
     decoded_seconds_checked: float
     """How much of it was really decoded."""
     protections: tuple[str, ...]
-    """What the sandbox held while it was read."""
+    """What the sandbox held before it was read."""
 
     @property
     def warnings(self) -> tuple[WarningCode, ...]:
@@ -43,28 +59,15 @@ async def probe(
     timeout_seconds: float = 20.0,
     spawner: Spawner | None = None,
 ) -> ProbedMedia:
-    """Probe a file in the sandbox. Raises `MediaError`; the source's own errors pass through."""
+    """Probe a file in the sandbox. Raises `MediaError`, or `Retryable` for what says nothing about
+    the file; the source's own errors pass through."""
     if source.size_bytes == 0:
         raise EmptyFile
     limits = limits or MediaLimits()
     async with host.open_child("probe", source, container, limits, spawner) as child:
         frame = await child.receive(timeout_seconds)
-    return _parse_answer(frame, container)
-
-
-def _parse_answer(frame: host.Frame, container: Container) -> ProbedMedia:
-    """The child is not trusted either: its answer is checked like any other input."""
-    if frame.kind != wire.MESSAGE:
-        raise UndecodableAudio("The decoder's answer is not understood")
-    message = frame.parse()
-    if message.get("kind") == "error":
-        raise build_error(str(message.get("code")), _sentence(message))
-    try:
-        info = MediaInfo.model_validate({**message, "container": container.value})
-        return ProbedMedia.model_validate({**message, "info": info})
-    except pydantic.ValidationError as error:
-        raise UndecodableAudio("The decoder's answer is not understood") from error
-
-
-def _sentence(message: dict[str, Any]) -> str:
-    return f"The file cannot be used: {message.get('detail', '')}"
+    found = frame.parse(_Probed, "The file cannot be used")
+    info = MediaInfo.model_validate({**found.model_dump(), "container": container.value})
+    return ProbedMedia(
+        info, found.duration_source, found.decoded_seconds_checked, child.protections
+    )

@@ -52,6 +52,11 @@ def abandon(process: JobProcess) -> None:
 
 
 class Spawner(Protocol):
+    @property
+    def allows_unsandboxed(self) -> bool:
+        """Whether its children may read a file although the kernel refused them a protection."""
+        ...
+
     async def spawn(self, theirs: socket.socket) -> JobProcess:
         """Start a child that reads its job from `theirs`; the caller closes its copy of it."""
         ...
@@ -59,6 +64,8 @@ class Spawner(Protocol):
 
 class FreshSpawner:
     """An interpreter for each file."""
+
+    allows_unsandboxed = False
 
     async def spawn(self, theirs: socket.socket) -> JobProcess:
         return _FreshProcess(await _start_interpreter("job", theirs.fileno()))
@@ -97,7 +104,8 @@ class Template:
     by a number that may have been given to another one.
     """
 
-    def __init__(self, max_running: int | None = None) -> None:
+    def __init__(self, max_running: int | None = None, *, allows_unsandboxed: bool = False) -> None:
+        self.allows_unsandboxed = allows_unsandboxed
         self._link: _Link | None = None
         self._starting = asyncio.Lock()
         self._places = None if max_running is None else asyncio.Semaphore(max_running)
@@ -149,13 +157,15 @@ class Template:
 
 
 @contextlib.asynccontextmanager
-async def open_template(max_running: int | None = None) -> AsyncIterator[Template]:
+async def open_template(
+    max_running: int | None = None, *, allows_unsandboxed: bool = False
+) -> AsyncIterator[Template]:
     """A running template; it is gone when the block is left.
 
     A child takes about 12 MB of its own, so a process that is asked for many at once bounds them
     with `max_running`; the others wait, which does not count as time of the probe.
     """
-    template = Template(max_running)
+    template = Template(max_running, allows_unsandboxed=allows_unsandboxed)
     await template.start()
     try:
         yield template

@@ -2,8 +2,10 @@
 
 Child to parent: frames of `type (1 byte), length (u32), payload`.
     REQUEST   payload `offset u64, length u32`: send me these bytes of the file
-    MESSAGE   payload JSON: the stream's description, the end, an error, or the answer of a probe
+    MESSAGE   payload JSON: what the sandbox holds, the stream's description, the end, an error, or
+              the answer of a probe
     PCM       payload int16 little endian, channels interleaved
+The first frame says what the sandbox holds; before it the parent answers no REQUEST.
 Parent to child: `length (u32), payload`. The first is the job (JSON), then one answer for each
 REQUEST, in the order of the requests.
 

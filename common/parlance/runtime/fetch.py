@@ -7,12 +7,14 @@ checked address, so that a second DNS answer cannot change it. Called by the API
     ├── AddressNotAllowed     422 url_not_allowed
     ├── UpstreamRefused       422 audio_fetch_failed: an answer that is not the file
     ├── UpstreamFailed        502 upstream_failed: no answer, or one of 5xx
+    │   └── NameUnknown       there is no such name
     ├── UpstreamTimeout       504 upstream_timeout
     └── UpstreamTooLarge      413 too_large
 """
 
 import asyncio
 import ipaddress
+import socket
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -27,6 +29,7 @@ from parlance.runtime.lookups import Lookups
 
 MAX_URL_CHARACTERS = 2048
 _PORTS = {"http": 80, "https": 443}
+_NO_SUCH_NAME = (socket.EAI_NONAME, socket.EAI_NODATA)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {
     "Accept": "audio/*, video/*;q=0.9, */*;q=0.5",
@@ -61,6 +64,11 @@ class UpstreamRefused(FetchError):
 
 class UpstreamFailed(FetchError):
     problem = Problem.UPSTREAM_FAILED
+
+
+class NameUnknown(UpstreamFailed):
+    """No address has this name. The API answers as for one that is not allowed: the difference
+    would tell which names exist inside our network."""
 
 
 class UpstreamTimeout(FetchError):
@@ -111,7 +119,7 @@ class Fetched:
 
 
 class Fetcher:
-    """Holds what is dear to make anew, the trust store (SSL_CERT_FILE adds a private one)."""
+    """Keeps the TLS context, which is expensive to build; SSL_CERT_FILE adds a trust store."""
 
     def __init__(self, policy: FetchPolicy, *, resolve: Resolver | None = None) -> None:
         self._policy = policy
@@ -199,7 +207,12 @@ class Fetcher:
         if not is_listed and addresses.is_private_name(name):
             raise AddressNotAllowed
         port = url.port or _PORTS[url.scheme]
-        found = [ipaddress.ip_address(text) for text in await self._resolve(name, port)]
+        try:
+            found = [ipaddress.ip_address(text) for text in await self._resolve(name, port)]
+        except socket.gaierror as exc:
+            if exc.errno in _NO_SUCH_NAME:
+                raise NameUnknown from exc
+            raise
         are_listed = is_listed or all(allow.has_address(address) for address in found)
         if not are_listed and port not in _PORTS.values():
             raise AddressNotAllowed

@@ -66,6 +66,16 @@ class StoreSettings(SettingsGroup):
     """One request to the store."""
 
 
+class MediaSettings(SettingsGroup):
+    """Reading audio that nobody vouches for, in the API and in the worker."""
+
+    decoder_allow_unsandboxed: bool = False
+    """Read audio although the kernel refuses the decoder a seccomp filter. FFmpeg has had flaws
+    that let a file run code; without the filter such a file has what the process has: its network,
+    its keys and all audio. Otherwise uploads are answered 503 and calls wait, and health and log
+    say why. Allow it only where all audio is your own."""
+
+
 class KubeSettings(SettingsGroup):
     """Kubernetes API."""
 
@@ -85,6 +95,6 @@ class TelemetrySettings(SettingsGroup):
     log_format: str = Field(default="json", pattern="^(json|console)$")
     """`json` for machines, `console` for people."""
     metrics_host: str = "0.0.0.0"  # noqa: S104 - scraped from outside the pod
-    """Address of the metrics and health port of processes that serve nothing else."""
+    """Address of the port for metrics and health that each process has; it is not for clients."""
     metrics_port: int = Field(default=9090, ge=0, le=65535)
     """Port of /metrics and /health; 0 takes a free one."""

@@ -42,7 +42,6 @@ _PART_BYTES = 8 << 20
 """One part of a multipart upload: S3 wants at least 5 MiB; two in flight keep memory flat."""
 _PARTS_IN_FLIGHT = 2
 _READ_BYTES = 1 << 20
-_PROBE_KEY = "staging/probe"
 MAX_KEY_BYTES = 1024
 """What S3 takes; it refuses longer ones in a way that looks like a fault of its own."""
 
@@ -181,7 +180,7 @@ class Store:
     async def check(self) -> None:
         """Prove that the store answers. Raises StoreUnavailable."""
         try:
-            await self.head(_PROBE_KEY)
+            await self.head(objects.PROBE_KEY)
         except ObjectNotFound:
             return
 

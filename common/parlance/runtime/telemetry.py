@@ -11,15 +11,18 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import structlog
 from opentelemetry import context, propagate
+from parlance.runtime import redaction
 from parlance.runtime.settings import TelemetrySettings
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 HealthCheck = Callable[[], Awaitable[Mapping[str, str]]]
 """Problems by part; an empty mapping means healthy."""
 
+_HTTP_CLIENTS = ("httpx", "httpcore")
 _MAX_REQUEST_BYTES = 8192
 _REQUEST_DEADLINE_SECONDS = 5.0
 
@@ -33,13 +36,13 @@ def configure(settings: TelemetrySettings, *, service: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
+    # Tracebacks come without local variables: keys, passwords and words of calls are among them.
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer()
+        else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     )
     if settings.log_format == "json":
-        # Without the frames' local variables: keys, passwords and words of calls are among them.
         transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         shared.append(structlog.processors.ExceptionRenderer(transformer))
     structlog.configure(
@@ -52,11 +55,23 @@ def configure(settings: TelemetrySettings, *, service: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                renderer,
+                _redact,
+            ],
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in _HTTP_CLIENTS:
+        # They log every address, and at DEBUG every header, whose paths may be secret as a whole.
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _redact(_: object, __: str, line: structlog.typing.EventDict) -> str:
+    """The last processor: by now the entry is text."""
+    return redaction.redact_addresses(str(line))
 
 
 def current_trace() -> dict[str, str]:
@@ -101,8 +116,8 @@ async def serve_health(
             async with asyncio.timeout(_REQUEST_DEADLINE_SECONDS):
                 writer.write(await _answer(reader, live, ready))
                 await writer.drain()
-        except (TimeoutError, ConnectionError, asyncio.LimitOverrunError):
-            pass  # a probe that gave up or talks nonsense needs no answer
+        except (TimeoutError, ConnectionError, EOFError, asyncio.LimitOverrunError):
+            pass  # a probe that gave up in mid-request, or sends a head without an end
         finally:
             writer.close()
 
@@ -118,7 +133,10 @@ async def serve_health(
 
 async def _answer(reader: asyncio.StreamReader, live: HealthCheck, ready: HealthCheck) -> bytes:
     request = await reader.readuntil(b"\r\n\r\n")
-    path = request.split(b" ", 2)[1].split(b"?")[0]
+    words = request.split(maxsplit=2)
+    if len(words) < 2:
+        return _response(400, "text/plain", b"not a request\n")
+    path = words[1].split(b"?")[0]
     if path == b"/metrics":
         return _response(200, CONTENT_TYPE_LATEST, generate_latest())
     check = {b"/health/live": live, b"/health/ready": ready}.get(path)
@@ -131,7 +149,7 @@ async def _answer(reader: asyncio.StreamReader, live: HealthCheck, ready: Health
 
 def _response(status: int, content_type: str, body: bytes) -> bytes:
     head = (
-        f"HTTP/1.1 {status} {'OK' if status == 200 else 'Not OK'}\r\n"
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
         f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body

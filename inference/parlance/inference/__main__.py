@@ -12,7 +12,12 @@ from parlance.inference.asr import canary
 from parlance.inference.settings import AsrSettings, WorkerSettings
 from parlance.runtime import process, telemetry
 from parlance.runtime.process import Process
-from parlance.runtime.settings import BusSettings, StoreSettings, TelemetrySettings
+from parlance.runtime.settings import (
+    BusSettings,
+    MediaSettings,
+    StoreSettings,
+    TelemetrySettings,
+)
 
 
 def main() -> int:
@@ -32,6 +37,7 @@ def _run_worker() -> int:
         telemetry=TelemetrySettings(),
         bus=BusSettings(),
         store=StoreSettings(),
+        media=MediaSettings(),
         asr=AsrSettings(),
         worker=WorkerSettings(),
     )

@@ -19,14 +19,20 @@ from parlance.inference.engine.gate import Gate
 from parlance.inference.engine.loop import WorkerLoop
 from parlance.inference.engine.patience import Patience
 from parlance.inference.settings import AsrSettings, WorkerSettings
-from parlance.media import spawning
+from parlance.media import decoders as decoders_module
+from parlance.media.decoders import Decoders
 from parlance.media.limits import MediaLimits
 from parlance.runtime import bus, cores, fetch, store, telemetry
 from parlance.runtime.addresses import parse_allow_list
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import SystemClock
 from parlance.runtime.process import Process
-from parlance.runtime.settings import BusSettings, StoreSettings, TelemetrySettings
+from parlance.runtime.settings import (
+    BusSettings,
+    MediaSettings,
+    StoreSettings,
+    TelemetrySettings,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -44,17 +50,18 @@ class Settings:
     telemetry: TelemetrySettings
     bus: BusSettings
     store: StoreSettings
+    media: MediaSettings
     asr: AsrSettings
     worker: WorkerSettings
 
 
 async def run_worker(settings: Settings, process: Process) -> None:
     """Work until the process is asked to stop."""
-    async with open_tools(settings) as (tools, model_health):
+    async with open_tools(settings) as (tools, model_health, decoders):
         name = f"worker {settings.worker.worker_name}"
         async with bus.open_bus(settings.bus, client_name=name) as events:
             loop = _build_loop(settings.worker, events, tools)
-            live, ready = _build_checks(loop, events, model_health)
+            live, ready = _build_checks(loop, events, model_health, decoders)
             async with telemetry.serve_health(
                 settings.telemetry, live=live, ready=ready
             ) as endpoint:
@@ -69,7 +76,7 @@ def _build_loop(settings: WorkerSettings, events: Bus, tools: Tools) -> WorkerLo
 
 
 @asynccontextmanager
-async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHealth]]:
+async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHealth, Decoders]]:
     """What all calls share."""
     worker = settings.worker
     windows = FrontEndOptions.for_windows(worker.worker_window_seconds)
@@ -82,7 +89,7 @@ async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHeal
         store.open_store(settings.store) as objects,
         client.open_triton(settings.asr, front_end=windows.fingerprint) as transcriber,
         pipeline.open_analyst() as analyst,
-        spawning.open_template() as decoders,
+        decoders_module.open_decoders(settings.media) as decoders,
     ):
         with ThreadPoolExecutor(cores.count_cores(), thread_name_prefix="vad") as executor:
             tools = Tools(
@@ -103,21 +110,21 @@ async def open_tools(settings: Settings) -> AsyncIterator[tuple[Tools, ModelHeal
                 fresh_seconds=_MODEL_FRESH_SECONDS,
                 timeout_seconds=_CANARY_TIMEOUT_SECONDS,
             )
-            yield tools, health
+            yield tools, health, decoders
 
 
 def _build_checks(
-    loop: WorkerLoop, events: Bus, model: ModelHealth
+    loop: WorkerLoop, events: Bus, model: ModelHealth, decoders: Decoders
 ) -> tuple[telemetry.HealthCheck, telemetry.HealthCheck]:
     """Live: the loop turns (a blocked one cannot even answer). Ready: there is a bus to take work
-    from and a model that works."""
+    from, a model that works and a decoder that may read audio."""
 
     async def live() -> Mapping[str, str]:
         return _problems(loop=loop.find_problem())
 
     async def ready() -> Mapping[str, str]:
         connection = None if events.is_connected else "not connected"
-        return _problems(bus=connection, model=await model.find_problem())
+        return _problems(bus=connection, model=await model.find_problem(), decoder=decoders.problem)
 
     return live, ready
 

@@ -100,7 +100,7 @@ class Follower:
                 return None
         elif _is_shown_at_once(before, live.facts):
             self._queue.add(key)
-        if _has_advanced(before, live.facts):
+        if has_advanced(before, live.facts):
             self._progress.note(key)
         return delivery.ack()
 
@@ -112,7 +112,11 @@ def _is_shown_at_once(before: Facts, after: Facts) -> bool:
     )
 
 
-def _has_advanced(before: Facts, after: Facts) -> bool:
+def has_advanced(before: Facts, after: Facts) -> bool:
+    """Whether clients are told. Not of an attempt that has just begun: its worker may go on where
+    an earlier one was, and has perhaps said so already."""
+    if after.processed_seconds == 0:
+        return False
     return (after.percent, after.stage, after.processed_seconds) != (
         before.percent,
         before.stage,

@@ -11,6 +11,7 @@ from parlance.runtime import bus as bus_package
 from parlance.runtime import kube as kube_package
 from parlance.runtime import store as store_module
 from parlance.runtime.bus import Bus
+from parlance.runtime.clock import ManualClock
 from parlance.runtime.kube import Kube
 from parlance.runtime.settings import BusSettings, StoreSettings
 from parlance.runtime.store import Store
@@ -79,3 +80,9 @@ async def kube(control_plane: ControlPlane) -> AsyncIterator[Kube]:
 @pytest.fixture
 def parts(database: Database, store: Store, bus: Bus, kube: Kube) -> Parts:
     return Parts(database=database, store=store, bus=bus, kube=kube)
+
+
+@pytest.fixture
+def clock(parts: Parts) -> ManualClock:
+    """Starts now and stands still until a test advances it."""
+    return ManualClock(parts.clock.now())

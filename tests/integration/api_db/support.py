@@ -1,13 +1,16 @@
 """What the tests in this folder share besides fixtures: values, and builders of events and rows."""
 
+import os
 import pathlib
 import uuid
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.db.session import Database
+from parlance.api.domain.calls import deleting, jobs
 from parlance.api.settings import DatabaseSettings
 from parlance.contracts import calls, ids, objects
 from parlance.contracts.analysis import insights
@@ -138,6 +141,7 @@ def build_transcript(call_id: CallId, attempt: int, texts: list[str]) -> calls.T
         attempt=attempt,
         language="en",
         language_confidence=0.98,
+        role_confidence=0.9,
         media=calls.MediaInfo(
             container="wav", codec="pcm_s16le", channels=1, sample_rate_hz=8000,
             duration_seconds=len(texts) * 1.0,
@@ -157,7 +161,8 @@ async def put_result(
         call_id=call_id,
         attempt=attempt,
         segment_sentiments={"0-0": calls.Sentiment(score=0.5, label="positive")},
-        keywords=(insights.Keyword(text="two cities", score=1.0, count=2),),
+        keywords=(insights.Keyword(text=texts[0][-10:], score=1.0, count=2),),
+        summary=insights.Summary(text=texts[0], sentences=()),
     )
     prefix = objects.format_call_prefix(company.slug, call_id)
     first = await store.put_bytes(f"{prefix}t{attempt}.json", transcript.model_dump_json().encode())
@@ -175,3 +180,34 @@ async def put_result(
 
 async def read_events(bus: Bus, filter_subject: str = "events.>") -> list[Envelope]:
     return [stored.envelope async for stored in bus.read_events(filter_subject)]
+
+
+async def add_running(parts: Parts, company: Tenant) -> tables.Call:
+    """A call with its job, its objects and an event."""
+    call = await add_call(
+        parts.database, company, status=calls.CallStatus.PROCESSING, audio_key="acme/x"
+    )
+    call_id = call_id_of(call)
+    await parts.kube.create_calljob(jobs.build_calljob(call, company.slug))
+    await put_result(parts.store, company, call_id, texts=["one"])
+    await parts.bus.publish_event(build_event(company, call_id, build_started()))
+    return call
+
+
+async def delete_call(parts: Parts, company: Tenant, call: tables.Call) -> bool:
+    async with parts.database.company_session(company.id) as transaction:
+        return await deleting.delete_call(transaction, company.id, call.id, actor="key:x")
+
+
+async def release_job(parts: Parts, call: tables.Call) -> None:
+    """What the operator does with a deleted job once its work has ended."""
+    await parts.kube.patch_calljob(f"call-{call.id}", {"metadata": {"finalizers": None}})
+
+
+async def list_keys(parts: Parts) -> list[str]:
+    return [stored.key async for stored in parts.store.list("")]
+
+
+def set_written_at(folder: pathlib.Path, key: str, at: datetime) -> None:
+    """Let an object of the store in `folder` be one that was written then."""
+    os.utime(folder / key, (at.timestamp(), at.timestamp()))

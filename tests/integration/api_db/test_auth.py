@@ -7,8 +7,9 @@ import pytest
 import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.db.session import Database
-from parlance.api.identity import keys as auth
-from parlance.api.identity.keys import InvalidKey, KeyRing, NewKey, Scope
+from parlance.api.identity import keys
+from parlance.api.identity.keys import InvalidKey, KeyRing, NewKey
+from parlance.api.identity.scopes import Scope
 from parlance.runtime.clock import ManualClock, SystemClock
 
 from tests.integration.api_db.support import Tenant
@@ -20,7 +21,7 @@ def ring(database: Database) -> KeyRing:
 
 
 async def add_key(database: Database, company: Tenant, **values: Any) -> NewKey:
-    key = auth.generate_key()
+    key = keys.generate_key()
     row = tables.ApiKey(id=key.key_id, company_id=company.id, sha256=key.sha256, **values)
     async with database.company_session(company.id) as transaction:
         transaction.add(row)
@@ -51,18 +52,18 @@ async def test_an_admin_key_may_do_everything(
 
 async def test_an_unknown_key_is_refused(ring: KeyRing, acme: Tenant) -> None:
     with pytest.raises(InvalidKey):
-        await ring.verify_key(auth.generate_key().text)
+        await ring.verify_key(keys.generate_key().text)
 
 
 async def test_the_right_key_id_with_another_secret_is_refused(
     ring: KeyRing, database: Database, acme: Tenant
 ) -> None:
     key = await add_key(database, acme)
-    _, _, _, secret, _ = auth.generate_key().text.split("_")
+    _, _, _, secret, _ = keys.generate_key().text.split("_")
     body = f"pk_live_{key.key_id}_{secret}"
 
     with pytest.raises(InvalidKey):
-        await ring.verify_key(f"{body}_{auth._format_crc(body)}")
+        await ring.verify_key(f"{body}_{keys._format_crc(body)}")
 
 
 @pytest.mark.parametrize("column", ["expires_at", "revoked_at"])
@@ -76,6 +77,17 @@ async def test_an_expired_or_revoked_key_is_refused(
         await ring.verify_key(key.text)
 
 
+async def test_a_refused_key_is_not_noted_as_used(
+    ring: KeyRing, database: Database, acme: Tenant
+) -> None:
+    past = tables.utc_now() - timedelta(seconds=1)
+    key = await add_key(database, acme, expires_at=past)
+    with pytest.raises(InvalidKey):
+        await ring.verify_key(key.text)
+
+    assert (await fetch_key(database, key)).last_used_at is None
+
+
 async def test_a_revoked_key_ends_within_the_cache_time(database: Database, acme: Tenant) -> None:
     clock = ManualClock(start=tables.utc_now())
     ring = KeyRing(database, clock)
@@ -85,7 +97,7 @@ async def test_a_revoked_key_ends_within_the_cache_time(database: Database, acme
         await transaction.execute(sa.update(tables.ApiKey).values(revoked_at=sa.func.now()))
     await ring.verify_key(key.text)  # believed for a few seconds more
 
-    clock.advance(auth.CACHE_SECONDS + 0.1)
+    clock.advance(keys.CACHE_SECONDS + 0.1)
     with pytest.raises(InvalidKey):
         await ring.verify_key(key.text)
 
@@ -97,8 +109,8 @@ async def test_use_is_noted_at_most_once_a_minute(database: Database, acme: Tena
     for _ in range(3):
         await KeyRing(database, clock).verify_key(key.text)
         noted.append((await fetch_key(database, key)).last_used_at)
-        clock.advance(auth.LAST_USED_SECONDS / 2)
+        clock.advance(keys.LAST_USED_SECONDS / 2)
 
     assert noted[0] is not None
     assert noted[1] == noted[0]
-    assert noted[2] == noted[0] + timedelta(seconds=auth.LAST_USED_SECONDS)
+    assert noted[2] == noted[0] + timedelta(seconds=keys.LAST_USED_SECONDS)

@@ -10,7 +10,8 @@ from parlance.api import bootstrap
 from parlance.api.bootstrap import Wish
 from parlance.api.db import tables
 from parlance.api.db.session import Database
-from parlance.api.identity import keys as auth
+from parlance.api.identity import keys, passwords
+from parlance.api.identity.scopes import Scope
 from parlance.runtime.clock import SystemClock
 
 from tests.integration.api_db import support
@@ -25,14 +26,14 @@ def read_variables(path: pathlib.Path) -> dict[str, str]:
 async def test_first_run_makes_company_admin_agents_and_key(database: Database) -> None:
     outcome = await bootstrap.bootstrap(database, WISH)
 
-    principal = await auth.KeyRing(database, SystemClock()).verify_key(outcome.api_key or "")
+    principal = await keys.KeyRing(database, SystemClock()).verify_key(outcome.api_key or "")
     assert principal.company_slug == "acme-corp"
-    assert principal.has_scope(auth.Scope.CALLS_WRITE)
+    assert principal.has_scope(Scope.CALLS_WRITE)
     async with database.system_session() as transaction:
         users = {user.role: user for user in await transaction.scalars(sa.select(tables.User))}
     admin, agent = users[tables.UserRole.ADMIN], users[tables.UserRole.AGENT]
     assert admin.email == "boss@acme.example"
-    assert auth.is_password_right(admin.password_hash, outcome.admin_password or "")
+    assert passwords.is_password_right(admin.password_hash, outcome.admin_password or "")
     assert outcome.agents == {"EXT-456": str(agent.id)}
 
 
@@ -49,9 +50,9 @@ async def test_rotate_replaces_the_key(database: Database) -> None:
     first = await bootstrap.bootstrap(database, WISH)
     second = await bootstrap.bootstrap(database, dataclasses.replace(WISH, is_rotating=True))
 
-    ring = auth.KeyRing(database, SystemClock())
+    ring = keys.KeyRing(database, SystemClock())
     assert await ring.verify_key(second.api_key or "")
-    with pytest.raises(auth.InvalidKey):
+    with pytest.raises(keys.InvalidKey):
         await ring.verify_key(first.api_key or "")
 
 
@@ -88,7 +89,7 @@ async def test_a_lost_file_is_made_again_with_new_secrets(
     (tmp_path / "parlance.env").unlink()
     again = await bootstrap.bootstrap(database, wish)
 
-    assert await auth.KeyRing(database, SystemClock()).verify_key(again.api_key or "")
+    assert await keys.KeyRing(database, SystemClock()).verify_key(again.api_key or "")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from parlance.api.db import session
-from parlance.api.identity import keys as auth
+from parlance.api.identity import keys
 from parlance.runtime.clock import SystemClock
 
 from tests.integration.api_db import support
@@ -46,7 +46,7 @@ async def test_migrate_and_bootstrap_from_nothing(empty_urls: Urls, tmp_path: pa
     assert set(printed["agents"]) == {"EXT-456"}
     variables = dict(line.split("=", 1) for line in file.read_text().splitlines())
     async with session.open_database(support.build_settings(empty_urls)) as database:
-        principal = await auth.KeyRing(database, SystemClock()).verify_key(
+        principal = await keys.KeyRing(database, SystemClock()).verify_key(
             variables["PARLANCE_API_KEY"]
         )
     assert principal.company_slug == "acme"

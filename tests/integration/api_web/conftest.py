@@ -10,6 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from parlance.api import asgi
+from parlance.api.db import session
 from parlance.api.events import hub as hub_module
 from parlance.api.events.hub import Hub
 from parlance.api.settings import (
@@ -21,7 +22,13 @@ from parlance.api.settings import (
 from parlance.runtime import bus as bus_package
 from parlance.runtime.bus import Bus
 from parlance.runtime.process import Process
-from parlance.runtime.settings import BusSettings, KubeSettings, StoreSettings, TelemetrySettings
+from parlance.runtime.settings import (
+    BusSettings,
+    KubeSettings,
+    MediaSettings,
+    StoreSettings,
+    TelemetrySettings,
+)
 from pydantic import SecretStr
 
 from devstack import nats_server
@@ -29,6 +36,7 @@ from devstack.postgres import Postgres
 from tests.integration import databases
 from tests.integration.api_web import support
 from tests.integration.api_web.support import Account, Api
+from tests.integration.api_web.upstream import Upstream
 
 OpenHub = Callable[[], Awaitable[Hub]]
 
@@ -83,8 +91,9 @@ async def settings(
         recorder=RecorderSettings(),
         bus=BusSettings(nats_url=shared_nats.url),
         store=StoreSettings(store_url=f"file://{tmp_path / 'objects'}"),
+        media=MediaSettings(),
         kube=KubeSettings(kubeconfig=kubeconfig),
-        telemetry=TelemetrySettings(),
+        telemetry=TelemetrySettings(metrics_host="127.0.0.1", metrics_port=0),
     )
 
 
@@ -99,13 +108,15 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
         running.result()
     listening = await started
     try:
-        yield Api(
-            url=f"http://{listening.host}:{listening.port}",
-            settings=settings,
-            parts=listening.parts,
-            process=process,
-            objects=pathlib.Path(settings.store.store_url.removeprefix("file://")),
-        )
+        async with session.open_database(settings.database) as database:
+            yield Api(
+                url=f"http://{listening.host}:{listening.port}",
+                metrics_url=f"http://{listening.metrics.host}:{listening.metrics.port}",
+                settings=settings,
+                database=database,
+                process=process,
+                objects=pathlib.Path(settings.store.store_url.removeprefix("file://")),
+            )
     finally:
         process.stop()
         await running
@@ -133,3 +144,13 @@ async def acme(api: Api) -> Account:
 async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=api.url, timeout=30, trust_env=False) as opened:
         yield opened
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    found = Upstream(body=support.make_wav(2.0))
+    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
+    found.port = server.sockets[0].getsockname()[1]
+    yield found
+    server.close()
+    await server.wait_closed()

@@ -8,17 +8,21 @@ import struct
 import uuid
 import wave
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import av
 import httpx
 import numpy as np
+import prometheus_client
 import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.db.session import Database
-from parlance.api.identity import keys as auth
+from parlance.api.identity import keys
+from parlance.api.identity.scopes import Scope
 from parlance.api.settings import Settings
-from parlance.api.wiring import Parts
+from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.calls import CallStatus, Role
 from parlance.runtime.process import Process
 
 DEAD_KUBECONFIG = {
@@ -55,23 +59,20 @@ class Api:
     """A running API and what it runs on."""
 
     url: str
+    metrics_url: str
     settings: Settings
-    parts: Parts
+    database: Database
     process: Process
     objects: pathlib.Path
-
-    @property
-    def database(self) -> Database:
-        return self.parts.database
 
     def list_objects(self) -> list[str]:
         files = (path for path in self.objects.rglob("*") if path.is_file())
         return sorted(str(path.relative_to(self.objects)) for path in files)
 
 
-async def add_account(database: Database, slug: str, *scopes: auth.Scope) -> Account:
-    key = auth.generate_key("test")
-    granted = scopes or (auth.Scope.CALLS_READ, auth.Scope.CALLS_WRITE)
+async def add_account(database: Database, slug: str, *scopes: Scope) -> Account:
+    key = keys.generate_key("test")
+    granted = scopes or (Scope.CALLS_READ, Scope.CALLS_WRITE)
     async with database.system_session() as session:
         company = tables.Company(slug=slug, name=slug.title())
         session.add(company)
@@ -94,6 +95,51 @@ async def add_user(database: Database, account: Account, extension_id: str) -> s
     return str(user.id)
 
 
+TEXTS = ("Hello, this is <b>Ann</b>.", "I need help & advice.")
+
+
+async def add_call(database: Database, account: Account, **values: Any) -> str:
+    call = tables.Call(company_id=account.id, **values)
+    async with database.company_session(account.id) as session:
+        session.add(call)
+    return str(call.id)
+
+
+async def complete(database: Database, account: Account, call_id: str) -> None:
+    """What the recorder writes."""
+    id_ = uuid.UUID(call_id)
+    insights = Insights(call_id=call_id, attempt=1)
+    async with database.company_session(account.id) as session:
+        call = await session.get_one(tables.Call, id_)
+        call.status, call.segment_count, call.attempt = CallStatus.COMPLETED, 2, 1
+        call.duration_seconds, call.detected_language = 3.5, "en"
+        call.completed_at = call.updated_at = datetime.now(UTC)
+        for index, text in enumerate(TEXTS):
+            session.add(
+                tables.CallSegment(
+                    call_id=id_,
+                    company_id=account.id,
+                    index=index,
+                    id=f"0-{index}",
+                    channel=index,
+                    speaker=f"speaker_{index}",
+                    role=Role.AGENT if index == 0 else Role.UNKNOWN,
+                    start_seconds=index * 1.5,
+                    end_seconds=index * 1.5 + 1.25,
+                    text=text,
+                )
+            )
+        session.add(
+            tables.CallInsights(
+                call_id=id_,
+                company_id=account.id,
+                attempt=1,
+                profile=insights.profile,
+                data=insights.model_dump(mode="json"),
+            )
+        )
+
+
 async def count_rows(database: Database) -> dict[str, int]:
     """Rows that an upload could leave behind."""
     async with database.system_session() as session:
@@ -102,6 +148,11 @@ async def count_rows(database: Database) -> dict[str, int]:
             or 0
             for table in (tables.Call, tables.OutboxRow, tables.AuditEntry)
         }
+
+
+def count_listeners() -> float | None:
+    """Streams and long polls that are open in this process."""
+    return prometheus_client.REGISTRY.get_sample_value("parlance_event_listeners")
 
 
 def make_wav(seconds: float = 1.0, *, seed: int = 1, rate_hz: int = 8000) -> bytes:

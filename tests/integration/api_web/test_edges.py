@@ -1,21 +1,18 @@
 """What does not depend on a call: the framework's problems, probes, docs, limits, lost parts."""
 
 import asyncio
-import contextlib
+import dataclasses
 import re
 from collections.abc import AsyncIterator
 
 import httpx
-import prometheus_client
 import pytest
 from parlance.api.settings import HttpSettings, Settings
 
 from devstack import nats_server, postgres, waiting
-from tests.integration.api_web import support
+from tests.integration.api_web import raw, support
 from tests.integration.api_web.conftest import open_api
 from tests.integration.api_web.support import Account, Api
-
-HEAD = b'--x\r\nContent-Disposition: form-data; name="call"; filename="a.wav"\r\n\r\n'
 
 
 async def test_an_unknown_path_is_a_problem(client: httpx.AsyncClient) -> None:
@@ -63,13 +60,45 @@ async def test_the_openapi_document_describes_every_route(client: httpx.AsyncCli
     assert "parts" not in str(document["paths"]["/api/calls"]["get"].get("parameters"))
 
 
-async def test_metrics_name_routes_not_paths(client: httpx.AsyncClient) -> None:
+async def test_metrics_name_routes_not_paths(api: Api, client: httpx.AsyncClient) -> None:
     await client.get("/api/calls/some-id/audio")
 
-    text = (await client.get("/metrics")).text
+    text = (await client.get(f"{api.metrics_url}/metrics")).text
 
     assert 'route="/api/calls/{call_id}/audio"' in text
     assert "some-id" not in text
+
+
+async def test_metrics_are_not_shown_to_clients(api: Api, client: httpx.AsyncClient) -> None:
+    public = await client.get("/metrics")
+    private = await client.get(f"{api.metrics_url}/metrics")
+
+    assert (public.status_code, private.status_code) == (404, 200)
+
+
+async def test_the_health_port_says_whether_the_process_can_work(
+    api: Api, client: httpx.AsyncClient
+) -> None:
+    for probe in ("live", "ready"):
+        answer = await client.get(f"{api.metrics_url}/health/{probe}")
+
+        assert (answer.status_code, answer.json()["problems"]) == (200, {})
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/api/calls/some-id", "DELETE, GET, OPTIONS"),
+        ("/api/calls", "GET, OPTIONS"),
+        ("/api/add-calls", "OPTIONS, POST"),
+    ],
+)
+async def test_options_names_every_method_of_the_path(
+    client: httpx.AsyncClient, path: str, allow: str
+) -> None:
+    response = await client.options(path)
+
+    assert (response.status_code, response.headers["allow"]) == (204, allow)
 
 
 async def test_limits_are_published(client: httpx.AsyncClient) -> None:
@@ -94,45 +123,16 @@ async def test_probes_are_fine_while_everything_runs(client: httpx.AsyncClient) 
 async def small_api(settings: Settings) -> AsyncIterator[Api]:
     """Files of at most 100,000 bytes."""
     http = HttpSettings(http_host="127.0.0.1", http_port=0, max_upload_bytes=100_000)
-    changed = Settings(
-        database=settings.database,
-        http=http,
-        recorder=settings.recorder,
-        bus=settings.bus,
-        store=settings.store,
-        kube=settings.kube,
-        telemetry=settings.telemetry,
-    )
-    async with open_api(changed) as opened:
+    async with open_api(dataclasses.replace(settings, http=http)) as opened:
         yield opened
-
-
-@contextlib.asynccontextmanager
-async def connect(api: Api) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection(*api.url.removeprefix("http://").split(":"))
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-def build_head(api: Api, key: str, *headers: str) -> bytes:
-    lines = [
-        "POST /api/add-calls HTTP/1.1",
-        f"Host: {api.url.removeprefix('http://')}",
-        f"X-Api-Key: {key}",
-        "Content-Type: multipart/form-data; boundary=x",
-        *headers,
-    ]
-    return "\r\n".join([*lines, "", ""]).encode()
 
 
 async def test_an_announced_size_is_refused_before_the_body(small_api: Api) -> None:
     acme = await support.add_account(small_api.database, "acme")
-    async with connect(small_api) as (reader, writer):
-        head = build_head(small_api, acme.key, "Content-Length: 99999999", "Expect: 100-continue")
+    async with raw.connect(small_api) as (reader, writer):
+        head = raw.build_head(
+            small_api, acme.key, "Content-Length: 99999999", "Expect: 100-continue"
+        )
         writer.write(head)
 
         async with asyncio.timeout(3):
@@ -146,9 +146,9 @@ async def test_an_announced_size_is_refused_before_the_body(small_api: Api) -> N
 async def test_a_counted_size_is_refused_with_an_answer_and_a_close(small_api: Api) -> None:
     acme = await support.add_account(small_api.database, "acme")
     wav = support.make_wav(1.0)
-    async with connect(small_api) as (reader, writer):
-        writer.write(build_head(small_api, acme.key, "Transfer-Encoding: chunked"))
-        for block in (HEAD + wav, *[bytes(8192)] * 40):
+    async with raw.connect(small_api) as (reader, writer):
+        writer.write(raw.build_head(small_api, acme.key, "Transfer-Encoding: chunked"))
+        for block in (raw.FILE_HEAD + wav, *[bytes(8192)] * 40):
             writer.write(b"%x\r\n%s\r\n" % (len(block), block))
             await writer.drain()
 
@@ -178,18 +178,14 @@ async def test_exactly_the_limit_is_accepted_and_one_more_is_not(small_api: Api)
     assert statuses == [201, 413]
 
 
-def count_running() -> float | None:
-    return prometheus_client.REGISTRY.get_sample_value("parlance_intake_running")
-
-
 async def test_a_client_that_hangs_up_leaves_nothing(api: Api, acme: Account) -> None:
-    async with connect(api) as (_, writer):
-        writer.write(build_head(api, acme.key, "Content-Length: 20000000"))
-        writer.write(HEAD + support.make_wav(1.0) + bytes(12_000_000))
+    async with raw.connect(api) as (_, writer):
+        writer.write(raw.build_head(api, acme.key, "Content-Length: 20000000"))
+        writer.write(raw.FILE_HEAD + support.make_wav(1.0) + bytes(12_000_000))
         await writer.drain()
-        await waiting.wait_until(lambda: count_running() == 1, 5, "the upload runs")
+        await waiting.wait_until(lambda: raw.count_running() == 1, 5, "the upload runs")
 
-    await waiting.wait_until(lambda: count_running() == 0, 10, "the upload has ended")
+    await waiting.wait_until(lambda: raw.count_running() == 0, 10, "the upload has ended")
     assert api.list_objects() == []
     assert await support.count_rows(api.database) == {"calls": 0, "outbox": 0, "audit": 0}
 

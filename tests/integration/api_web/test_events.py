@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
+import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,16 +12,25 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 from parlance.api.db import tables
+from parlance.api.domain.calls.reading import CallReader
 from parlance.api.events import following, frames
-from parlance.api.events.following import Position
+from parlance.api.events import hub as hubs
+from parlance.api.events.following import Ended, Position
 from parlance.api.events.hub import Hub, Topic
-from parlance.api.identity.keys import Scope
+from parlance.api.identity.guard import Access, Gate
+from parlance.api.identity.keys import KeyRing
+from parlance.api.identity.principal import Principal
+from parlance.api.identity.scopes import Scope
 from parlance.contracts import ids
 from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus import envelopes
 from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import Stage
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.runtime.bus import Bus
+from parlance.runtime.clock import SystemClock
+from sqlalchemy import event
 
 from devstack import nats_server, waiting
 from tests.integration.api_web.conftest import OpenHub
@@ -34,13 +44,13 @@ class View:
     """What the database says, as a test wants it."""
 
     snapshot: bytes | None = b'{"status":"queued"}'
-    terminal: Envelope | None = None
+    ended: Ended | None = None
 
     async def fetch_snapshot(self) -> bytes | None:
         return self.snapshot
 
-    async def fetch_terminal(self) -> Envelope | None:
-        return self.terminal
+    async def fetch_end(self) -> Ended | None:
+        return self.ended
 
 
 @dataclass
@@ -85,10 +95,14 @@ def completed(call_id: CallId) -> Envelope:
     return call_events.build_event(data, company=ACME, call_id=call_id, attempt=1)
 
 
+def topic_of(call_id: CallId) -> Topic:
+    return hubs.build_topic(ACME, Kind.CALL, call_id)
+
+
 async def open_stream(
     hub: Hub, call_id: CallId, client: Client, view: View | None = None
 ) -> AsyncGenerator[bytes, None]:
-    topic = Topic(ACME, id=call_id)
+    topic = topic_of(call_id)
     position = await following.find_position(hub, topic, client.last_id)
     return following.follow(hub, topic, position, view or View())
 
@@ -152,7 +166,7 @@ async def test_a_client_from_a_process_that_is_ahead_gets_no_event_twice(
 ) -> None:
     hub, call_id = await open_hub(), ids.new_call_id()
     client = Client(last_id=await bus.publish_event(progress(call_id, 0)))
-    stream = following.follow(hub, Topic(ACME, id=call_id), Position(after=client.last_id), View())
+    stream = following.follow(hub, topic_of(call_id), Position(after=client.last_id), View())
     await bus.publish_event(completed(call_id))
 
     await read_all(stream, client)
@@ -178,14 +192,14 @@ async def test_a_client_that_has_seen_the_end_is_told_so(bus: Bus, open_hub: Ope
     call_id, hub = ids.new_call_id(), await open_hub()
     last_id = await bus.publish_event(completed(call_id))
 
-    position = await following.find_position(hub, Topic(ACME, id=call_id), last_id)
+    position = await following.find_position(hub, topic_of(call_id), last_id)
 
     assert position.is_finished
 
 
 async def test_a_call_whose_events_are_gone_still_ends(open_hub: OpenHub) -> None:
     call_id, client = ids.new_call_id(), Client()
-    view = View(terminal=completed(call_id))
+    view = View(ended=Ended(completed(call_id)))
 
     await read_all(await open_stream(await open_hub(), call_id, client, view), client)
 
@@ -252,7 +266,8 @@ async def test_a_stream_ends_soon_after_its_key_was_revoked(api: Api, acme: Acco
             await asyncio.sleep(0.1)
             yield frames.PING
 
-    is_admitted = api.parts.gate.keep_asking(acme.key, Scope.CALLS_READ)
+    gate = Gate(KeyRing(api.database, SystemClock()))
+    is_admitted = gate.build_question(acme.key, Access(frozenset({Scope.CALLS_READ})))
     body = following.while_admitted(ping(), is_admitted, every_seconds=0.2)
     async with asyncio.timeout(20), contextlib.aclosing(body):
         assert [await anext(body) for _ in range(5)] == [frames.PING] * 5
@@ -263,11 +278,71 @@ async def test_a_stream_ends_soon_after_its_key_was_revoked(api: Api, acme: Acco
             pass
 
 
+async def test_a_ping_of_a_quiet_stream_costs_one_transaction_at_most(
+    api: Api, acme: Account, open_hub: OpenHub
+) -> None:
+    call = tables.Call(company_id=acme.id)
+    async with api.database.company_session(acme.id) as session:
+        session.add(call)
+    principal = Principal(acme.id, ACME, "key:x", frozenset({"admin"}))
+    reader = CallReader(api.database, principal, "http://x", call.id)
+    begun: list[object] = []
+    stream = following.follow(await open_hub(), reader.topic, Position(), reader)
+    async with asyncio.timeout(20), contextlib.aclosing(stream):
+        opening = [await anext(stream), await anext(stream)]
+        event.listen(api.database._engine.sync_engine, "begin", begun.append)
+
+        ping = await anext(stream)
+
+    assert (opening[0], ping) == (frames.PREAMBLE, frames.PING)
+    assert opening[1].startswith(b"event: snapshot")
+    assert len(begun) <= 1
+
+
+async def test_the_stream_of_a_call_that_is_deleted_ends(
+    api: Api, acme: Account, open_hub: OpenHub
+) -> None:
+    principal = Principal(acme.id, ACME, "key:x", frozenset({"admin"}))
+    reader = CallReader(api.database, principal, "http://x", uuid.uuid4())
+    client = Client()
+
+    stream = following.follow(await open_hub(), reader.topic, Position(), reader)
+    await read_all(stream, client)
+
+    assert client.names == []
+
+
+async def test_what_is_stored_is_narrowed_to_the_kinds_that_a_client_may_see(
+    bus: Bus, open_hub: OpenHub
+) -> None:
+    call_id = ids.new_call_id()
+    await bus.publish_event(progress(call_id, 0))
+    ticket = envelopes.build_event(
+        "ticket.created", call_events.Cancelled(), company=ACME, subject="7", attempt=1
+    )
+    last = await bus.publish_event(ticket)
+    hub = await open_hub()
+    found = {}
+    for kinds in ({Kind.CALL}, {Kind.TICKET}, {Kind.CALL, Kind.TICKET}):
+        topic = Topic(ACME, frozenset(kinds))
+        with hub.listen(topic) as listener:
+            listener.head = last
+            events = hub.follow(listener, after=0)
+            async with asyncio.timeout(10), contextlib.aclosing(events):
+                found[topic.kinds] = [(await anext(events)).envelope.type for _ in kinds]
+
+    assert found == {
+        frozenset({Kind.CALL}): ["call.progress"],
+        frozenset({Kind.TICKET}): ["ticket.created"],
+        frozenset({Kind.CALL, Kind.TICKET}): ["call.progress", "ticket.created"],
+    }
+
+
 async def test_a_company_stream_shows_nothing_of_another_company(
     bus: Bus, open_hub: OpenHub
 ) -> None:
     hub, client = await open_hub(), Client()
-    stream = following.follow(hub, Topic(ACME), Position())
+    stream = following.follow(hub, Topic(ACME, frozenset({Kind.CALL})), Position())
     reading = asyncio.create_task(read_all(stream, client))
     await waiting.wait_until(lambda: bool(hub._listeners), 10, "the stream is open")
     await bus.publish_event(progress(ids.new_call_id(), 0, CompanySlug("globex")))

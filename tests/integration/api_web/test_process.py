@@ -19,11 +19,14 @@ from devstack.process import ServerProcess
 from tests.integration.api_web import support
 
 
-def build_command(settings: Settings, port: int, folder: pathlib.Path) -> process.Command:
+def build_command(
+    settings: Settings, port: int, folder: pathlib.Path, *before: str
+) -> process.Command:
+    """`before`: what starts the process, if it does not start by itself."""
     assert settings.kube.kubeconfig is not None
     return process.Command(
         name="api",
-        argv=[sys.executable, "-m", "parlance.api", "serve"],
+        argv=[*before, sys.executable, "-m", "parlance.api", "serve"],
         log_path=folder / "api.log",
         environment={
             "PARLANCE_DATABASE_URL": settings.database.database_url.get_secret_value(),
@@ -31,6 +34,8 @@ def build_command(settings: Settings, port: int, folder: pathlib.Path) -> proces
             "PARLANCE_STORE_URL": settings.store.store_url,
             "PARLANCE_HTTP_HOST": "127.0.0.1",
             "PARLANCE_HTTP_PORT": str(port),
+            "PARLANCE_METRICS_HOST": "127.0.0.1",
+            "PARLANCE_METRICS_PORT": "0",
             "KUBECONFIG": str(settings.kube.kubeconfig),
         },
     )
@@ -104,3 +109,30 @@ async def _stop_with_open_stream(
         assert server._process is not None
         status = await asyncio.to_thread(server._process.wait)
     return time.monotonic() - started, status
+
+
+async def test_without_a_sandbox_uploads_are_refused_for_now_and_health_says_why(
+    settings: Settings, tmp_path: pathlib.Path
+) -> None:
+    port = ports.find_free_port()
+    async with session.open_database(settings.database) as database:
+        acme = await support.add_account(database, "acme")
+    without_seccomp = [sys.executable, "-m", "tests.old_kernel"]
+    command = build_command(settings, port, tmp_path, *without_seccomp)
+
+    async with (
+        process.open_server(command, lambda: is_ready(port)),
+        httpx.AsyncClient(trust_env=False, base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        ready = (await client.get("/health/ready")).json()
+        answer = await client.post(
+            "/api/add-calls",
+            data={"api_key": acme.key},
+            files={"call": ("a.wav", support.make_wav(seed=1))},
+        )
+
+    assert (answer.status_code, support.problem_of(answer)) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) >= 30
+    assert ready["status"] == "degraded"
+    assert ready["parts"]["decoder"] == "the decoder's sandbox lacks seccomp"
+    assert not [path for path in (tmp_path / "objects").rglob("*") if path.is_file()]

@@ -1,6 +1,7 @@
 """Reading, following and deleting calls over a real socket."""
 
 import asyncio
+import base64
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -8,63 +9,23 @@ from typing import Any
 
 import httpx
 import pytest
-from parlance.api.db import tables
-from parlance.api.events.hub import Topic
-from parlance.api.identity import keys as auth
-from parlance.contracts import calls as contract
-from parlance.contracts.analysis import insights as insights_contract
+from parlance.api.identity.scopes import Scope
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.bus import envelopes
 from parlance.contracts.calls import CallStatus, Stage
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.runtime.bus import Bus
 
+from devstack import waiting
 from tests.integration.api_web import support
 from tests.integration.api_web.support import Account, Api
 
-TEXTS = ("Hello, this is <b>Ann</b>.", "I need help & advice.")
-
-
-async def add_call(api: Api, account: Account, **values: Any) -> str:
-    call = tables.Call(company_id=account.id, **values)
-    async with api.database.company_session(account.id) as session:
-        session.add(call)
-    return str(call.id)
-
-
-async def complete(api: Api, account: Account, call_id: str) -> None:
-    """What the recorder writes."""
-    id_ = uuid.UUID(call_id)
-    insights = insights_contract.Insights(call_id=call_id, attempt=1)
-    async with api.database.company_session(account.id) as session:
-        call = await session.get_one(tables.Call, id_)
-        call.status, call.segment_count, call.attempt = CallStatus.COMPLETED, 2, 1
-        call.duration_seconds, call.detected_language = 3.5, "en"
-        call.completed_at = call.updated_at = datetime.now(UTC)
-        for index, text in enumerate(TEXTS):
-            session.add(
-                tables.CallSegment(
-                    call_id=id_,
-                    company_id=account.id,
-                    index=index,
-                    id=f"0-{index}",
-                    channel=index,
-                    speaker=f"speaker_{index}",
-                    role=contract.Role.AGENT if index == 0 else contract.Role.UNKNOWN,
-                    start_seconds=index * 1.5,
-                    end_seconds=index * 1.5 + 1.25,
-                    text=text,
-                )
-            )
-        session.add(
-            tables.CallInsights(
-                call_id=id_,
-                company_id=account.id,
-                attempt=1,
-                profile=insights.profile,
-                data=insights.model_dump(mode="json"),
-            )
-        )
+FORGED_CURSOR = base64.urlsafe_b64encode(
+    json.dumps(["0001-01-01T00:00:00+14:00", str(uuid.UUID(int=0))]).encode()
+).decode()
+"""Before the first day of the calendar, in UTC."""
+NOBODYS_ID = "0190b000-0000-4000-8000-00000000000f"
+TEXTS = support.TEXTS
 
 
 def authorize(account: Account) -> dict[str, str]:
@@ -74,10 +35,10 @@ def authorize(account: Account) -> dict[str, str]:
 async def test_a_call_shows_its_result_once_it_is_completed(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
-    call_id = await add_call(api, acme, worker_id="ORD-1", extra={"a": 1})
+    call_id = await support.add_call(api.database, acme, worker_id="ORD-1", extra={"a": 1})
     headers = authorize(acme)
     before = (await client.get(f"/api/calls/{call_id}", headers=headers)).json()
-    await complete(api, acme, call_id)
+    await support.complete(api.database, acme, call_id)
 
     after = (await client.get(f"/api/calls/{call_id}", headers=headers)).json()
 
@@ -95,7 +56,7 @@ async def test_a_call_shows_its_result_once_it_is_completed(
 async def test_a_known_etag_is_answered_without_a_body(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
-    call_id = await add_call(api, acme)
+    call_id = await support.add_call(api.database, acme)
     first = await client.get(f"/api/calls/{call_id}", headers=authorize(acme))
     headers = authorize(acme) | {"If-None-Match": f'"other", W/{first.headers["etag"]}'}
 
@@ -107,20 +68,20 @@ async def test_a_known_etag_is_answered_without_a_body(
 async def test_a_long_poll_answers_when_the_call_ends(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
-    call_id = await add_call(api, acme)
-    waiting = asyncio.create_task(
+    call_id = await support.add_call(api.database, acme)
+    polling = asyncio.create_task(
         client.get(f"/api/calls/{call_id}?wait=20", headers=authorize(acme))
     )
-    await asyncio.sleep(0.2)
-    assert not waiting.done()
-    await complete(api, acme, call_id)
+    await waiting.wait_until(lambda: support.count_listeners() == 1, 5, "the poll waits")
+    assert not polling.done()
+    await support.complete(api.database, acme, call_id)
 
     async with asyncio.timeout(5):
-        assert (await waiting).json()["status"] == "completed"
+        assert (await polling).json()["status"] == "completed"
 
 
 async def test_a_long_poll_ends_in_time(api: Api, client: httpx.AsyncClient, acme: Account) -> None:
-    call_id = await add_call(api, acme)
+    call_id = await support.add_call(api.database, acme)
 
     response = await client.get(f"/api/calls/{call_id}?wait=1", headers=authorize(acme))
 
@@ -128,19 +89,22 @@ async def test_a_long_poll_ends_in_time(api: Api, client: httpx.AsyncClient, acm
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"),
+    ("kind", "media_type", "expected"),
     [
         (
             "txt",
+            "text/plain; charset=utf-8",
             f"[00:00:00] Agent: {TEXTS[0]}\n[00:00:01] Speaker 2: {TEXTS[1]}\n",
         ),
         (
             "srt",
+            "application/x-subrip; charset=utf-8",
             f"1\n00:00:00,000 --> 00:00:01,250\nAgent: {TEXTS[0]}\n\n"
             f"2\n00:00:01,500 --> 00:00:02,750\nSpeaker 2: {TEXTS[1]}\n",
         ),
         (
             "vtt",
+            "text/vtt; charset=utf-8",
             "WEBVTT\n\n00:00:00.000 --> 00:00:01.250\n"
             "<v Agent>Hello, this is &lt;b&gt;Ann&lt;/b&gt;.\n\n"
             "00:00:01.500 --> 00:00:02.750\n<v Speaker 2>I need help &amp; advice.\n",
@@ -148,23 +112,29 @@ async def test_a_long_poll_ends_in_time(api: Api, client: httpx.AsyncClient, acm
     ],
 )
 async def test_a_transcript_comes_as_a_file(
-    api: Api, client: httpx.AsyncClient, acme: Account, kind: str, expected: str
+    api: Api,
+    client: httpx.AsyncClient,
+    acme: Account,
+    kind: str,
+    media_type: str,
+    expected: str,
 ) -> None:
-    call_id = await add_call(api, acme)
-    await complete(api, acme, call_id)
+    call_id = await support.add_call(api.database, acme)
+    await support.complete(api.database, acme, call_id)
 
     response = await client.get(
         f"/api/calls/{call_id}/transcript?format={kind}", headers=authorize(acme)
     )
 
     assert response.text == expected
+    assert response.headers["content-type"] == media_type
 
 
 async def test_transcript_and_insights_come_as_json(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
-    call_id, headers = await add_call(api, acme), authorize(acme)
-    await complete(api, acme, call_id)
+    call_id, headers = await support.add_call(api.database, acme), authorize(acme)
+    await support.complete(api.database, acme, call_id)
 
     transcript = (await client.get(f"/api/calls/{call_id}/transcript", headers=headers)).json()
     insights = (await client.get(f"/api/calls/{call_id}/insights", headers=headers)).json()
@@ -178,7 +148,7 @@ async def test_transcript_and_insights_come_as_json(
 async def test_a_result_that_is_not_there_yet_is_to_be_asked_for_later(
     api: Api, client: httpx.AsyncClient, acme: Account, part: str
 ) -> None:
-    call_id = await add_call(api, acme)
+    call_id = await support.add_call(api.database, acme)
 
     response = await client.get(f"/api/calls/{call_id}/{part}", headers=authorize(acme))
 
@@ -195,7 +165,7 @@ async def test_a_call_of_another_company_is_not_there(
     api: Api, client: httpx.AsyncClient, acme: Account, path: str
 ) -> None:
     globex = await support.add_account(api.database, "globex")
-    call_id = await add_call(api, globex)
+    call_id = await support.add_call(api.database, globex)
 
     response = await client.get(f"/api/calls/{call_id}{path}", headers=authorize(acme))
 
@@ -203,7 +173,7 @@ async def test_a_call_of_another_company_is_not_there(
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("call_id", ["nonsense", str(uuid.uuid4())])
+@pytest.mark.parametrize("call_id", ["nonsense", NOBODYS_ID])
 async def test_an_id_that_nobody_has_is_not_there(
     client: httpx.AsyncClient, acme: Account, path: str, call_id: str
 ) -> None:
@@ -212,7 +182,7 @@ async def test_an_id_that_nobody_has_is_not_there(
     assert (response.status_code, support.problem_of(response)) == (404, "not_found")
 
 
-@pytest.mark.parametrize("path", ["/api/calls", f"/api/calls/{uuid.uuid4()}", "/api/events"])
+@pytest.mark.parametrize("path", ["/api/calls", f"/api/calls/{NOBODYS_ID}", "/api/events"])
 async def test_reading_needs_a_key(client: httpx.AsyncClient, path: str) -> None:
     response = await client.get(path)
 
@@ -225,7 +195,9 @@ async def test_pages_show_every_call_once_newest_first(
 ) -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     ids = [
-        await add_call(api, acme, created_at=moment + timedelta(minutes=number // 2))
+        await support.add_call(
+            api.database, acme, created_at=moment + timedelta(minutes=number // 2)
+        )
         for number in range(7)
     ]
     found: list[str] = []
@@ -242,8 +214,8 @@ async def test_pages_show_every_call_once_newest_first(
 
 async def test_a_list_can_be_narrowed(api: Api, client: httpx.AsyncClient, acme: Account) -> None:
     user_id = await support.add_user(api.database, acme, "7")
-    wanted = await add_call(
-        api,
+    wanted = await support.add_call(
+        api.database,
         acme,
         user_id=uuid.UUID(user_id),
         customer_name="Acme",
@@ -251,7 +223,7 @@ async def test_a_list_can_be_narrowed(api: Api, client: httpx.AsyncClient, acme:
         external_id="E",
         status=CallStatus.FAILED,
     )
-    await add_call(api, acme)
+    await support.add_call(api.database, acme)
     past = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     queries = [
         {"status": "failed"},
@@ -278,6 +250,7 @@ async def test_a_list_can_be_narrowed(api: Api, client: httpx.AsyncClient, acme:
         "limit=201",
         "limit=x",
         "cursor=nonsense",
+        f"cursor={FORGED_CURSOR}",
         "status=lost",
         "agent=me",
         "customer=%00",
@@ -326,6 +299,39 @@ async def test_audio_comes_back_whole_and_in_parts(
     assert beyond.status_code == 416
 
 
+@pytest.mark.parametrize("hint", ["text/html", "image/svg+xml", "audio/x-unknown", None])
+async def test_audio_of_a_type_that_we_do_not_know_is_only_bytes(
+    api: Api, client: httpx.AsyncClient, acme: Account, hint: str | None
+) -> None:
+    """Whoever writes a CallJob by hand chooses its media type."""
+    page = b"<script>alert(1)</script>"
+    key = "acme/calls/x/audio.bin"
+    (api.objects / key).parent.mkdir(parents=True)
+    (api.objects / key).write_bytes(page)
+    call_id = await support.add_call(api.database, acme, audio_key=key, media_type=hint)
+
+    response = await client.get(f"/api/calls/{call_id}/audio", headers=authorize(acme))
+
+    assert (response.status_code, response.content) == (200, page)
+    assert response.headers["content-type"] == "application/octet-stream"
+    assert response.headers["content-disposition"].startswith("attachment;")
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_no_script_runs_in_audio_that_is_played(
+    client: httpx.AsyncClient, acme: Account
+) -> None:
+    created = await client.post(
+        "/api/add-calls",
+        data={"api_key": acme.key},
+        files={"call": ("a.wav", support.make_wav())},
+    )
+    response = await client.get(created.json()["audio_url"], headers=authorize(acme))
+
+    assert response.headers["content-security-policy"] == "sandbox"
+    assert response.headers["content-disposition"].startswith("inline;")
+
+
 async def test_a_deleted_call_is_gone_with_everything(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
@@ -347,8 +353,8 @@ async def test_a_deleted_call_is_gone_with_everything(
 
 
 async def test_deleting_needs_the_scope(api: Api, client: httpx.AsyncClient) -> None:
-    reader = await support.add_account(api.database, "readers", auth.Scope.CALLS_READ)
-    call_id = await add_call(api, reader)
+    reader = await support.add_account(api.database, "readers", Scope.CALLS_READ)
+    call_id = await support.add_call(api.database, reader)
 
     response = await client.delete(f"/api/calls/{call_id}", headers=authorize(reader))
 
@@ -387,7 +393,7 @@ async def read_events(
 async def test_a_stream_shows_the_call_its_events_and_ends(
     api: Api, client: httpx.AsyncClient, acme: Account, api_bus: Bus
 ) -> None:
-    call_id = await add_call(api, acme)
+    call_id = await support.add_call(api.database, acme)
     progress = call_events.Progress(
         percent=50, stage=Stage.TRANSCRIBE, processed_seconds=1, total_seconds=2
     )
@@ -419,24 +425,18 @@ async def test_a_stream_shows_the_call_its_events_and_ends(
 async def test_open_streams_and_polls_end_with_the_process(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
-    call_id = await add_call(api, acme)
+    call_id = await support.add_call(api.database, acme)
     stream = asyncio.create_task(
         read_events(client, f"/api/calls/{call_id}/events", authorize(acme))
     )
     poll = asyncio.create_task(client.get(f"/api/calls/{call_id}?wait=30", headers=authorize(acme)))
-    async with asyncio.timeout(5):
-        while len(api.parts.hub._listeners.get(_topic(acme, call_id), ())) < 2:
-            await asyncio.sleep(0.01)
+    await waiting.wait_until(lambda: support.count_listeners() == 2, 5, "both listen")
 
     api.process.stop()
 
     async with asyncio.timeout(3):
         assert [name for _, name, _ in await stream] == ["snapshot"]
         assert (await poll).json()["status"] == "queued"
-
-
-def _topic(account: Account, call_id: str) -> Topic:
-    return Topic(CompanySlug(account.slug), id=call_id)
 
 
 async def test_a_call_that_waits_is_cancelled_at_once(

@@ -9,7 +9,8 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from parlance.api.db import tables
-from parlance.api.identity import keys as auth
+from parlance.api.identity import keys
+from parlance.api.identity.scopes import Scope
 from parlance.contracts.calls import CallStatus
 from sqlmodel import col
 
@@ -134,7 +135,7 @@ async def test_different_keys_in_header_and_field_are_refused(
     response = await client.post(
         "/api/add-calls",
         headers={"X-Api-Key": acme.key},
-        data={"api_key": auth.generate_key().text},
+        data={"api_key": keys.generate_key().text},
         files={"call": ("a.wav", support.make_wav())},
     )
 
@@ -148,7 +149,7 @@ async def test_a_key_in_the_query_is_refused(client: httpx.AsyncClient, acme: Ac
 
 
 async def test_a_key_without_the_scope_is_refused(api: Api, client: httpx.AsyncClient) -> None:
-    reader = await support.add_account(api.database, "readers", auth.Scope.CALLS_READ)
+    reader = await support.add_account(api.database, "readers", Scope.CALLS_READ)
 
     response = await upload(client, reader.key)
 

@@ -1,9 +1,7 @@
 """`audio_url`: fetched within the request, over a real socket, only where it is allowed."""
 
-import asyncio
-import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -14,40 +12,7 @@ from parlance.contracts import ids
 from tests.integration.api_web import support
 from tests.integration.api_web.conftest import open_api
 from tests.integration.api_web.support import Account, Api
-
-
-@dataclass
-class Upstream:
-    """A web server with one answer for every path."""
-
-    port: int = 0
-    status: str = "200 OK"
-    headers: list[str] = field(default_factory=list)
-    body: bytes = b""
-    requests: int = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            self.requests += 1
-            lines = [f"HTTP/1.1 {self.status}", f"Content-Length: {len(self.body)}", *self.headers]
-            writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode() + self.body)
-            await writer.drain()
-        writer.close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/recordings/monday.wav?token=secret"
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    found = Upstream(body=support.make_wav(2.0))
-    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
-    found.port = server.sockets[0].getsockname()[1]
-    yield found
-    server.close()
-    await server.wait_closed()
+from tests.integration.api_web.upstream import Upstream
 
 
 @pytest.fixture
@@ -58,17 +23,9 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         http_port=0,
         max_upload_bytes=1_000_000,
         fetch_allowed_hosts=("127.0.0.1/32",),
+        fetch_refusal_seconds=0.05,
     )
-    changed = Settings(
-        database=settings.database,
-        http=http,
-        recorder=settings.recorder,
-        bus=settings.bus,
-        store=settings.store,
-        kube=settings.kube,
-        telemetry=settings.telemetry,
-    )
-    async with open_api(changed) as opened:
+    async with open_api(dataclasses.replace(settings, http=http)) as opened:
         yield opened
 
 
@@ -113,6 +70,7 @@ async def test_the_address_may_come_as_json(
         "http://10.0.0.1/a.wav",
         "http://[::1]/a.wav",
         "http://localhost/a.wav",
+        "http://no-such-name.example/a.wav",
         "file:///etc/passwd",
         "http://user:pw@127.0.0.1/a.wav",
         "nonsense",

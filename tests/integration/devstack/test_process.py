@@ -83,7 +83,7 @@ async def test_a_server_that_is_never_ready_shows_the_end_of_its_log(
         "server",
         [sys.executable, "-uc", "print('still thinking'); import time; time.sleep(60)"],
         tmp_path / "log",
-        start_timeout_seconds=5.0,
+        start_timeout_seconds=2.0,
     )
 
     async def is_ready() -> bool:

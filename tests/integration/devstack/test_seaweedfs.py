@@ -21,16 +21,15 @@ def _connect(service: seaweedfs.S3Service, secret: str) -> obstore.store.S3Store
     )
 
 
-async def test_an_object_comes_back_and_strangers_are_refused(tmp_path: pathlib.Path) -> None:
-    async with seaweedfs.open_seaweedfs(tmp_path) as service:
-        store = _connect(service, service.secret_access_key)
-        await obstore.put_async(store, "calls/one", b"hello")
+async def test_an_object_comes_back_and_strangers_are_refused(s3: seaweedfs.S3Service) -> None:
+    store = _connect(s3, s3.secret_access_key)
+    await obstore.put_async(store, "devstack/one", b"hello")
 
-        answer = await obstore.get_async(store, "calls/one")
+    answer = await obstore.get_async(store, "devstack/one")
 
-        assert bytes(await answer.bytes_async()) == b"hello"
-        with pytest.raises(obstore.exceptions.BaseError):
-            await obstore.get_async(_connect(service, "wrong"), "calls/one")
+    assert bytes(await answer.bytes_async()) == b"hello"
+    with pytest.raises(obstore.exceptions.BaseError):
+        await obstore.get_async(_connect(s3, "wrong"), "devstack/one")
 
 
 async def test_nothing_is_left_running_or_lying_around(tmp_path: pathlib.Path) -> None:

@@ -106,6 +106,9 @@ class Cluster:
         assert await self.kube.create_calljob(manifest)
         return name
 
+    async def create_many(self, count: int) -> list[str]:
+        return await asyncio.gather(*(self.create() for _ in range(count)))
+
     async def get(self, name: str) -> CallJob | None:
         manifest = await self.kube.get_calljob(name)
         return None if manifest is None else CallJob.model_validate(manifest)
@@ -185,6 +188,14 @@ class Cluster:
                 if verb in ("POST", "PUT", "PATCH", "DELETE"):
                     writes[verb] += int(float(line.rpartition(" ")[2]))
         return writes
+
+    async def wait_for_event_reasons(self, name: str, reasons: list[str]) -> None:
+        """Until the Events about a job have just these reasons, in this order."""
+
+        async def are_posted() -> bool:
+            return await self.list_event_reasons(name) == reasons
+
+        await self._wait(are_posted, 20, f"{name} has the Events {', '.join(reasons)}")
 
     async def list_event_reasons(self, name: str) -> list[str]:
         """Reasons of the Kubernetes Events about a job, oldest first."""

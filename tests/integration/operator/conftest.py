@@ -1,4 +1,5 @@
-"""A namespace, peers and operators for each test here."""
+"""A namespace and peers for each test here, which starts its own operators. Below `shared/` one
+operator serves all tests of a module."""
 
 import asyncio
 import pathlib
@@ -40,19 +41,25 @@ async def kube(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Kub
 
 
 @pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    """For the logs of operators."""
+    return tmp_path
+
+
+@pytest.fixture
 def cluster(
     control_plane: ControlPlane,
     nats: NatsServer,
     kube: Kube,
     namespace: str,
-    tmp_path: pathlib.Path,
+    folder: pathlib.Path,
 ) -> Cluster:
     return Cluster(
         control_plane=control_plane,
         nats=nats,
         kube=kube,
         namespace=namespace,
-        folder=tmp_path,
+        folder=folder,
         python=sys.executable,
     )
 

@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-import pytest_asyncio
 from parlance.runtime import bus as bus_package
 from parlance.runtime import store as store_module
 from parlance.runtime.bus import Bus
@@ -34,13 +33,6 @@ async def open_bus(nats: nats_server.NatsServer) -> AsyncIterator[OpenBus]:
 @pytest.fixture
 async def bus(open_bus: OpenBus) -> Bus:
     return await open_bus()
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def s3(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[seaweedfs.S3Service]:
-    """One S3 for all tests, since it takes seconds to start; each test has a prefix of its own."""
-    async with seaweedfs.open_seaweedfs(tmp_path_factory.mktemp("s3")) as service:
-        yield service
 
 
 @pytest.fixture(params=["file", "s3"])

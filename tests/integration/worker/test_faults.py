@@ -1,6 +1,8 @@
 """What dies in the middle of a call, and that nothing is lost or done twice."""
 
 import asyncio
+import pathlib
+from collections.abc import AsyncIterator
 
 import pytest
 from parlance.contracts import objects
@@ -14,19 +16,26 @@ from parlance.contracts.bus.calls import (
     Started,
 )
 from parlance.contracts.bus.envelopes import Envelope, parse_data
-from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import Priority, Transcript
 from parlance.contracts.ids import CallId
 
 from devstack import nats_server, testdata, triton, waiting
-from tests.integration.worker.conftest import COMPANY, Rig, Worker
-
-pytestmark = pytest.mark.timeout(700)
+from tests.integration.worker import rig as rigs
+from tests.integration.worker.rig import COMPANY, Rig, Worker
 
 CALL_SECONDS = 300.0
 _NARROW = {"PARLANCE_WORKER_WINDOWS_PER_CALL": "2"}
 """Few windows on their way: there is a middle to kill things in."""
+
+
+@pytest.fixture
+async def patient_rig(
+    nats: nats_server.NatsServer, stub_triton: triton.TritonServer, tmp_path: pathlib.Path
+) -> AsyncIterator[Rig]:
+    """In which no call goes to another worker because nothing is heard of its own."""
+    async with rigs.open_rig(nats, stub_triton, tmp_path, ack_wait_seconds=600) as opened:
+        yield opened
 
 
 async def _submit_long_call(rig: Rig) -> CallId:
@@ -35,9 +44,8 @@ async def _submit_long_call(rig: Rig) -> CallId:
 
 
 async def _transcribe_undisturbed(rig: Rig) -> Transcript:
-    async with rig.worker("undisturbed"):
-        call_id = await _submit_long_call(rig)
-        await rig.wait_for(call_id, EventType.ANALYZED)
+    call_id = await _submit_long_call(rig)
+    await rig.wait_for(call_id, EventType.ANALYZED)
     return await rig.read_transcript(call_id)
 
 
@@ -46,41 +54,36 @@ def _assert_every_window_once(rig: Rig, call_id: CallId) -> None:
     assert numbers == list(range(len(numbers)))
 
 
-def _assert_same_words(transcript: Transcript, undisturbed: Transcript) -> None:
-    """The same windows; the words of a few may differ, since the model's batches differ."""
-    assert [s.spans for s in transcript.speech] == [s.spans for s in undisturbed.speech]
-    ours = transcript.text.split()
-    theirs = undisturbed.text.split()
-    assert abs(len(ours) - len(theirs)) <= 0.03 * len(theirs)
-
-
 async def test_a_killed_worker_is_followed_by_one_that_goes_on_where_it_was(rig: Rig) -> None:
-    undisturbed = await _transcribe_undisturbed(rig)
     async with rig.worker("first", **_NARROW) as first:
         call_id = await _submit_long_call(rig)
         await rig.wait_for(call_id, EventType.SEGMENT, count=3)
         await first.process.kill()
         done = len(rig.events.windows_of(call_id))
     async with rig.worker("second"):
-        # The ack wait of 30 s comes first.
-        await rig.wait_for(call_id, EventType.ANALYZED, timeout_seconds=180)
+        # The ack wait comes first.
+        await rig.wait_for(call_id, EventType.ANALYZED)
+        undisturbed = await _transcribe_undisturbed(rig)
 
     _assert_every_window_once(rig, call_id)
     second = parse_data(rig.events.of(call_id, EventType.STARTED)[-1], Started)
     assert second.worker == "second"
     assert second.resumed_windows >= done
-    _assert_same_words(await rig.read_transcript(call_id), undisturbed)
+    transcript = await rig.read_transcript(call_id)
+    assert [s.spans for s in transcript.speech] == [s.spans for s in undisturbed.speech]
+    assert transcript.segments == undisturbed.segments
 
 
-async def test_a_worker_that_is_told_to_stop_hands_its_call_over_at_once(rig: Rig) -> None:
+async def test_a_worker_that_is_told_to_stop_hands_its_call_over_at_once(patient_rig: Rig) -> None:
+    rig = patient_rig
     async with rig.worker("first", PARLANCE_WORKER_DRAIN_SECONDS="0", **_NARROW) as first:
         call_id = await _submit_long_call(rig)
         await rig.wait_for(call_id, EventType.SEGMENT, count=2)
         await first.process.stop()
-    await rig.wait_for(call_id, EventType.RETRYING, timeout_seconds=15)
+    await rig.wait_for(call_id, EventType.RETRYING)
     async with rig.worker("second"):
-        # Long before the ack wait of 30 s is over.
-        await rig.wait_for(call_id, EventType.STARTED, count=2, timeout_seconds=15)
+        # Long before the ack wait is over.
+        await rig.wait_for(call_id, EventType.STARTED, count=2)
         await rig.wait_for(call_id, EventType.ANALYZED)
 
     _assert_every_window_once(rig, call_id)
@@ -112,20 +115,29 @@ def _is_after(window: SegmentsReady, reset: Envelope) -> bool:
 
 
 async def test_a_model_server_that_is_killed_and_comes_back_costs_only_time(
-    rig: Rig, triton_server: triton.TritonServer
+    rig: Rig, stub_triton: triton.TritonServer
 ) -> None:
     async with rig.worker("a", **_NARROW):
         call_id = await _submit_long_call(rig)
         await rig.wait_for(call_id, EventType.SEGMENT, count=2)
-        await triton_server.process.kill()
-        await triton_server.process.start()
-        await rig.wait_for(call_id, EventType.ANALYZED, timeout_seconds=180)
+        await stub_triton.process.kill()
+        try:
+            await waiting.wait_until(
+                lambda: "WaitingForModel" in _list_reasons(rig, call_id), 60, "the worker says why"
+            )
+        finally:
+            await stub_triton.process.start()
+        await rig.wait_for(call_id, EventType.ANALYZED)
 
     _assert_every_window_once(rig, call_id)
     assert len(rig.events.of(call_id, EventType.STARTED)) == 1
     assert rig.events.of(call_id, EventType.RETRYING) == []
+
+
+def _list_reasons(rig: Rig, call_id: CallId) -> list[str | None]:
+    """What the worker said it was waiting for."""
     signs = [parse_data(event, Progress) for event in rig.events.of(call_id, EventType.PROGRESS)]
-    assert "WaitingForModel" in [sign.waiting_for for sign in signs]
+    return [sign.waiting_for for sign in signs]
 
 
 async def test_a_bus_that_is_killed_and_comes_back_costs_only_time(
@@ -136,7 +148,7 @@ async def test_a_bus_that_is_killed_and_comes_back_costs_only_time(
         await rig.wait_for(call_id, EventType.SEGMENT, count=2)
         await nats.process.kill()
         await nats.process.start()
-        await rig.wait_for(call_id, EventType.ANALYZED, timeout_seconds=180)
+        await rig.wait_for(call_id, EventType.ANALYZED)
 
     _assert_every_window_once(rig, call_id)
 
@@ -188,23 +200,6 @@ async def test_a_worker_that_was_frozen_changes_nothing_when_it_wakes(rig: Rig) 
     _assert_every_window_once(rig, call_id)
     assert len(rig.events.of(call_id, EventType.ANALYZED)) == 1
     assert await rig.read_transcript(call_id) == transcript
-
-
-async def test_cancelling_stops_the_work_within_one_window(rig: Rig) -> None:
-    async with rig.worker("a", **_NARROW):
-        call_id = await _submit_long_call(rig)
-        await rig.wait_for(call_id, EventType.SEGMENT, count=2)
-
-        await rig.bus.put_control(call_id, ControlAction.CANCEL)
-        done = len(rig.events.windows_of(call_id))
-        await rig.wait_for(call_id, EventType.CANCELLED, timeout_seconds=30)
-        after = len(rig.events.windows_of(call_id))
-        other = await rig.submit((await testdata.fetch_beckett()).path)
-        await rig.wait_for(other, EventType.ANALYZED)
-
-    assert after - done <= 1
-    assert len(rig.events.windows_of(call_id)) == after
-    assert rig.events.of(call_id, EventType.ANALYZED) == []
 
 
 async def test_many_calls_at_once_all_end_well(rig: Rig) -> None:

@@ -10,7 +10,7 @@ import httpx
 from parlance.contracts.bus.calls import EventType
 
 from devstack import nats_server, testdata, triton, waiting
-from tests.integration.worker.conftest import Rig
+from tests.integration.worker.rig import Rig
 
 
 async def _get(url: str) -> tuple[int, str]:
@@ -48,20 +48,34 @@ async def test_a_worker_is_ready_with_a_bus_and_a_model_and_says_what_it_lacks(
         await nats.process.start()
 
 
+async def test_a_worker_without_a_sandbox_reads_no_call_and_says_why(rig: Rig) -> None:
+    without_seccomp = [sys.executable, "-m", "tests.old_kernel"]
+    async with rig.worker("a", *without_seccomp, awaits="live") as worker:
+        call_id = await rig.submit((await testdata.fetch_two_cities()).path)
+        await rig.wait_for(call_id, EventType.RETRYING)
+        status, body = await _get(f"{worker.url}/health/ready")
+
+    reason = "the decoder's sandbox lacks seccomp"
+    (event,) = rig.events.of(call_id, EventType.RETRYING)
+    assert event.data["message"] == reason
+    assert (status, json.loads(body)["problems"]["decoder"]) == (503, reason)
+    assert rig.events.windows_of(call_id) == []
+
+
 async def test_the_canary_tells_a_dead_model_behind_a_living_server(
-    rig: Rig, triton_server: triton.TritonServer
+    rig: Rig, stub_triton: triton.TritonServer
 ) -> None:
     status, report = await _run_canary(rig)
     assert (status, report["ok"]) == (0, True)
     assert report["hash"]
 
-    for pid in triton_server.list_model_pids():
+    for pid in stub_triton.list_model_pids():
         os.kill(pid, signal.SIGKILL)
     try:
-        server_says = await _get(f"{triton_server.http_url}/v2/health/ready")
+        server_says = await _get(f"{stub_triton.http_url}/v2/health/ready")
         status, report = await _run_canary(rig)
     finally:
-        await triton_server.process.restart()
+        await stub_triton.process.restart()
 
     assert server_says[0] == 200  # which is why there is a canary
     assert (status, report["ok"]) == (1, False)

@@ -1,21 +1,39 @@
-"""One call through a real worker: NATS, store, decoder, Triton and back."""
+"""One call through a real worker: NATS, store, decoder, Triton and back, with real speech."""
+
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from parlance.contracts.bus.calls import Analyzed, EventType, Failed, Started
 from parlance.contracts.bus.envelopes import parse_data
 from parlance.contracts.calls import ChannelPolicy, Role
 from parlance.contracts.ids import new_call_id
 
-from devstack import audio_files, testdata, triton, wer
-from devstack.errors import NotInTime
-from tests.integration.worker.conftest import Rig
+from devstack import audio_files, nats_server, testdata, triton, wer
+from tests.integration.worker import rig as rigs
+from tests.integration.worker.rig import Rig
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rig(
+    triton_server: triton.TritonServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Rig]:
+    """One worker does all calls here: no test stops anything."""
+    folder = tmp_path_factory.mktemp("one-call")
+    async with (
+        nats_server.open_nats(folder / "nats") as nats,
+        rigs.open_rig(nats, triton_server, folder) as opened,
+        opened.worker("a"),
+    ):
+        yield opened
 
 
 async def test_a_call_is_heard_rightly_and_its_words_come_in_windows(rig: Rig) -> None:
     reading = await testdata.fetch_two_cities()
-    async with rig.worker("a"):
-        call_id = await rig.submit(reading.path)
-        await rig.wait_for(call_id, EventType.ANALYZED)
+    call_id = await rig.submit(reading.path)
+    await rig.wait_for(call_id, EventType.ANALYZED)
 
     transcript = await rig.read_transcript(call_id)
     windows = rig.events.windows_of(call_id)
@@ -29,29 +47,10 @@ async def test_a_call_is_heard_rightly_and_its_words_come_in_windows(rig: Rig) -
     assert abs(transcript.media.duration_seconds - reading.duration_seconds) < 0.05
 
 
-async def test_words_come_while_the_rest_of_the_call_is_not_transcribed_yet(
-    rig: Rig, triton_server: triton.TritonServer
-) -> None:
-    """The model is stopped at the first words, with minutes of the call before it: were they held
-    back to the end, the end would come in spite of that."""
-    call = await testdata.make_long_call(300.0)
-    async with rig.worker("a", PARLANCE_WORKER_WINDOWS_PER_CALL="1"):
-        call_id = await rig.submit(call.path)
-        await rig.wait_for(call_id, EventType.SEGMENT)
-        triton_server.process.pause()
-        try:
-            with pytest.raises(NotInTime):
-                await rig.wait_for(call_id, EventType.TRANSCRIBED, timeout_seconds=2)
-        finally:
-            triton_server.process.resume()
-        await rig.wait_for(call_id, EventType.ANALYZED)
-
-
 async def test_the_artefacts_are_complete(rig: Rig) -> None:
     reading = await testdata.fetch_two_cities()
-    async with rig.worker("a"):
-        call_id = await rig.submit(reading.path)
-        await rig.wait_for(call_id, EventType.ANALYZED)
+    call_id = await rig.submit(reading.path)
+    await rig.wait_for(call_id, EventType.ANALYZED)
 
     transcript = await rig.read_transcript(call_id)
     insights = await rig.read_insights(call_id)
@@ -81,9 +80,8 @@ async def test_every_format_of_the_contract_is_transcribed(
 ) -> None:
     reading = await testdata.fetch_two_cities()
     variant = await testdata.make_variant(reading.path, media_format)
-    async with rig.worker("a"):
-        call_id = await rig.submit(variant)
-        await rig.wait_for(call_id, EventType.ANALYZED)
+    call_id = await rig.submit(variant)
+    await rig.wait_for(call_id, EventType.ANALYZED)
 
     transcript = await rig.read_transcript(call_id)
     assert wer.word_error_rate(reading.text, transcript.text) <= 0.12
@@ -91,9 +89,8 @@ async def test_every_format_of_the_contract_is_transcribed(
 
 async def test_two_channels_are_two_speakers_with_the_roles_of_the_job(rig: Rig) -> None:
     call = await testdata.make_stereo_call()
-    async with rig.worker("a"):
-        call_id = await rig.submit(call.path, channels=ChannelPolicy.AGENT_LEFT)
-        await rig.wait_for(call_id, EventType.ANALYZED)
+    call_id = await rig.submit(call.path, channels=ChannelPolicy.AGENT_LEFT)
+    await rig.wait_for(call_id, EventType.ANALYZED)
 
     transcript = await rig.read_transcript(call_id)
     roles = {(s.channel, s.speaker, s.role) for s in transcript.segments}
@@ -104,9 +101,8 @@ async def test_two_channels_are_two_speakers_with_the_roles_of_the_job(rig: Rig)
 
 
 async def test_what_is_not_audio_fails_with_its_reason(rig: Rig) -> None:
-    async with rig.worker("a"):
-        call_id = await rig.submit(b"%PDF-1.7 " + bytes(4096))
-        await rig.wait_for(call_id, EventType.FAILED)
+    call_id = await rig.submit(b"%PDF-1.7 " + bytes(4096))
+    await rig.wait_for(call_id, EventType.FAILED)
 
     failed = parse_data(rig.events.of(call_id, EventType.FAILED)[0], Failed)
     assert (failed.reason, failed.code) == ("UndecodableAudio", "unsupported_media")
@@ -115,9 +111,8 @@ async def test_what_is_not_audio_fails_with_its_reason(rig: Rig) -> None:
 
 async def test_a_missing_object_fails_with_its_reason(rig: Rig) -> None:
     call_id = new_call_id()
-    async with rig.worker("a"):
-        await rig.dispatch(call_id, f"acme/calls/{call_id}/audio.wav")
-        await rig.wait_for(call_id, EventType.FAILED)
+    await rig.dispatch(call_id, f"acme/calls/{call_id}/audio.wav")
+    await rig.wait_for(call_id, EventType.FAILED)
 
     failed = parse_data(rig.events.of(call_id, EventType.FAILED)[0], Failed)
     assert (failed.reason, failed.code) == ("InputNotFound", "input_not_found")
@@ -128,9 +123,8 @@ async def test_an_object_that_was_replaced_fails_with_its_reason(rig: Rig) -> No
     call_id = new_call_id()
     key = f"acme/calls/{call_id}/audio.wav"
     await rig.store.put_bytes(key, reading.path.read_bytes())
-    async with rig.worker("a"):
-        await rig.dispatch(call_id, key, sha256="0" * 64)
-        await rig.wait_for(call_id, EventType.FAILED)
+    await rig.dispatch(call_id, key, sha256="0" * 64)
+    await rig.wait_for(call_id, EventType.FAILED)
 
     failed = parse_data(rig.events.of(call_id, EventType.FAILED)[0], Failed)
     assert failed.reason == "InvalidInput"
@@ -139,9 +133,8 @@ async def test_an_object_that_was_replaced_fails_with_its_reason(rig: Rig) -> No
 
 async def test_the_started_event_tells_who_works_on_what(rig: Rig) -> None:
     reading = await testdata.fetch_beckett()
-    async with rig.worker("a"):
-        call_id = await rig.submit(reading.path)
-        await rig.wait_for(call_id, EventType.ANALYZED)
+    call_id = await rig.submit(reading.path)
+    await rig.wait_for(call_id, EventType.ANALYZED)
 
     started = parse_data(rig.events.of(call_id, EventType.STARTED)[0], Started)
     assert (started.worker, started.container, started.channels) == ("a", "wav", 1)

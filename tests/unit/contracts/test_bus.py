@@ -4,7 +4,6 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from parlance.contracts import objects
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.bus import envelopes, streams, subjects
 from parlance.contracts.bus.subjects import Kind
@@ -96,20 +95,3 @@ def test_every_declared_consumer_belongs_to_a_declared_stream() -> None:
 
     assert {consumer.stream for consumer in streams.list_consumers()} <= names
     assert all(stream.max_bytes > 0 for stream in streams.STREAMS)
-
-
-def test_everything_of_a_call_lies_below_its_prefix() -> None:
-    call_id = new_call_id()
-    prefix = objects.format_call_prefix(ACME, call_id)
-
-    for key in (
-        objects.format_audio_key(ACME, call_id, "mp3"),
-        objects.format_transcript_key(ACME, call_id, "ab" * 32),
-        objects.format_insights_key(ACME, call_id, "ab" * 32),
-    ):
-        assert key.startswith(prefix)
-        assert objects.parse_call_key(key) == (ACME, call_id)
-
-
-def test_a_staged_upload_belongs_to_no_call() -> None:
-    assert objects.parse_call_key(objects.format_staging_key(new_call_id())) is None

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.bus.calls import EVENTS, CallDispatch, Progress, build_event
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.jobs import ControlAction, Dispatch
 from parlance.contracts.calls import ChannelPolicy, MediaInfo, ModelInfo, Priority, Speech, Stage
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.contracts.tensors import AsrSegment, AsrWindow
+from parlance.inference.analysis.progress import Analysis
 from parlance.inference.asr.transcriber import WindowRequest
 from parlance.inference.audio.packer import Piece, Window
 from parlance.inference.calls.fetching import Fetcher
@@ -301,8 +301,8 @@ class NoFetcher:
         raise AssertionError("nothing to fetch here")
 
 
-async def analyze(transcript: object) -> Insights:
-    return Insights(call_id=CALL_ID, attempt=1)
+async def analyze(document: object, rules: object) -> Analysis:
+    return Analysis((), {})
 
 
 def build_patience(deadline_seconds: float = 0.0) -> Patience:

@@ -1,18 +1,20 @@
 """The child really has lost what it gave up. Each test tries it in a process of its own."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from parlance.media import probe
+from parlance.media import decoders, probe
 from parlance.media.bytesource import MemorySource
 from parlance.media.child import sandbox
 from parlance.media.errors import DecoderLost
 from parlance.media.limits import MediaLimits
 from parlance.media.sniff import Container
+from parlance.runtime.settings import MediaSettings
 
 from tests.unit.media import corpus
 
@@ -131,3 +133,52 @@ def test_without_seccomp_there_is_still_no_network() -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
     assert result.stdout == f"refused {errno.ENETUNREACH}\n", result.stderr
+
+
+def read_on_an_old_kernel(
+    *arguments: str, **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    reading = [sys.executable, "-m", "tests.unit.media.reading", *arguments]
+    command = [sys.executable, "-m", "tests.old_kernel", *reading]
+    return subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+
+def test_without_seccomp_no_file_is_read() -> None:
+    told = read_on_an_old_kernel().stdout
+
+    assert told == "refused: the decoder's sandbox lacks seccomp"
+
+
+def test_a_process_without_seccomp_says_why_it_reads_nothing() -> None:
+    result = read_on_an_old_kernel("open")
+
+    reason = "the decoder's sandbox lacks seccomp"
+    assert result.stdout == f"refused: {reason}; problem: {reason}"
+    assert json.loads(result.stderr) | {
+        "event": "no audio can be read",
+        "level": "error",
+        "reason": reason,
+        "allowed_by": "PARLANCE_DECODER_ALLOW_UNSANDBOXED",
+    } == json.loads(result.stderr)
+
+
+def test_a_setting_lets_a_process_read_without_seccomp_and_that_is_logged() -> None:
+    result = read_on_an_old_kernel("open", PARLANCE_DECODER_ALLOW_UNSANDBOXED="true")
+
+    assert result.stdout.startswith("read with rlimits, no_new_privileges")
+    assert "seccomp" not in result.stdout
+    assert result.stdout.endswith("; problem: None")
+    assert json.loads(result.stderr)["missing"] == ["seccomp"]
+
+
+async def test_a_process_with_its_sandbox_has_no_problem() -> None:
+    async with decoders.open_decoders(MediaSettings()) as opened:
+        assert opened.problem is None

@@ -159,8 +159,9 @@ def translated(*, is_connecting: bool = False) -> Iterator[None]:
 
 def _translate(error: BaseException) -> Exception:
     sqlstate: str | None = getattr(error, "sqlstate", None)
-    if sqlstate is None:  # the driver itself: the connection is gone
-        return DatabaseUnavailable(None)
+    if sqlstate is None:  # the driver itself
+        is_value_refused = isinstance(error.__cause__ or error, asyncpg.DataError)
+        return QueryRejected(None) if is_value_refused else DatabaseUnavailable(None)
     if sqlstate[:2] in _PASSING_CLASSES or sqlstate in _PASSING_CODES:
         return DatabaseUnavailable(sqlstate)
     constraint = getattr(error.__cause__ or error, "constraint_name", None) or ""

@@ -1,8 +1,8 @@
 """The event streams that clients see: snapshot, what is stored, what comes, and an end.
 
 `find_position` checks what a client brings back, `follow` makes the body, `while_admitted` ends it
-for a client whose key was revoked. Called by the routes of
-`GET /api/calls/{id}/events` and `GET /api/events`.
+for a client whose key was revoked. Called by the routes of each kind's `.../{id}/events` and of
+`GET /api/events`.
 """
 
 import asyncio
@@ -10,22 +10,23 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
+from litestar.params import QueryParameter
 from litestar.response import Stream
 from parlance.api.events import frames
+from parlance.api.events.frames import FramedEvent
 from parlance.api.events.hub import Hub, ListenerCut, StreamRebuilt, Topic
 from parlance.api.identity.guard import IsAdmitted
-from parlance.contracts.bus.calls import EventType
+from parlance.contracts import lifecycle
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.runtime import tasks
-from parlance.runtime.bus import StoredEvent
 from parlance.runtime.errors import Retryable
 
 PING_SECONDS = 15.0
 """Shorter than the idle limit of any proxy we know of (60 s), and of clients (45 s)."""
 FIRST_PAUSE_SECONDS = 1.0
-"""An old call whose events were trimmed is told to be over after this time, not after a ping."""
+"""The stream of something old whose events were trimmed ends after this time, not after a ping."""
 LIVE_WAIT_SECONDS = 3.0
 ADMISSION_SECONDS = 15.0
 """How often the key of an open stream is looked at again."""
@@ -34,22 +35,33 @@ _MAX_ID = 10**18 - 1
 RESYNC = "resync"
 SNAPSHOT = "snapshot"
 
+FromIn = Annotated[int | None, QueryParameter(name="from", ge=0, schema_extra={"minimum": 0})]
+"""Query parameter `?from=`: the sequence to go on behind."""
 
-class CallView(Protocol):
-    """What the stream of a call shows beside the events; read from the database."""
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """There will be no more events: the terminal one, made from the row, or None when the row is
+    gone."""
+
+    event: Envelope | None
+
+
+class View(Protocol):
+    """What a stream shows beside the events of its subject; read from the database."""
 
     async def fetch_snapshot(self) -> bytes | None:
-        """The call object as JSON on one line; None when the call is gone."""
+        """The subject as JSON on one line; None when it is gone."""
         ...
 
-    async def fetch_terminal(self) -> Envelope | None:
-        """The terminal event, made from the row, once the call has ended."""
+    async def fetch_end(self) -> Ended | None:
+        """None while the subject is open. Asked at every ping, so it should cost little."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a client stands: after a sequence, or nowhere yet (`after` None)."""
+    """Which event a client has seen last; None for a client that has seen none."""
 
     after: int | None = None
     is_valid: bool = True
@@ -106,9 +118,9 @@ async def while_admitted(
 
 
 async def follow(
-    hub: Hub, topic: Topic, position: Position, view: CallView | None = None
+    hub: Hub, topic: Topic, position: Position, view: View | None = None
 ) -> AsyncGenerator[bytes, None]:
-    """The body of a stream: of one call until its end (with `view`), or of a company."""
+    """The body of a stream: of one subject until its end (with `view`), or of a company."""
     yield frames.PREAMBLE
     while True:
         try:
@@ -129,7 +141,7 @@ async def follow(
             return  # the client comes back with its last id, here or elsewhere
 
 
-async def _open(position: Position, view: CallView | None) -> AsyncGenerator[bytes, None]:
+async def _open(position: Position, view: View | None) -> AsyncGenerator[bytes, None]:
     if not position.is_valid:
         yield frames.format_note(RESYNC, b'{"reason":"unknown_event_id"}', forget_id=True)
     if view is not None and position.after is None:
@@ -139,32 +151,32 @@ async def _open(position: Position, view: CallView | None) -> AsyncGenerator[byt
 
 
 async def _format(
-    events: AsyncGenerator[StoredEvent | None, None], view: CallView | None
+    events: AsyncGenerator[FramedEvent | None, None], view: View | None
 ) -> AsyncGenerator[bytes, None]:
     async with contextlib.aclosing(events):
         async for event in events:
             if event is not None:
-                yield frames.format_event(event)
+                yield event.frame
                 if view is not None and _is_terminal(event):
                     return
                 continue
             # Quiet for a while: the row says whether the end was missed (its event was trimmed,
-            # or lost with the bus), or whether the call is gone.
-            if view is not None:
-                terminal = await view.fetch_terminal()
-                if terminal is not None:
-                    yield frames.format_note(terminal.type, terminal.model_dump_json().encode())
-                    return
-                if await view.fetch_snapshot() is None:
-                    return
-            yield frames.PING
+            # or lost with the bus), or whether the subject is gone.
+            ended = None if view is None else await view.fetch_end()
+            if ended is None:
+                yield frames.PING
+                continue
+            if ended.event is not None:
+                data = ended.event.model_dump_json().encode()
+                yield frames.format_note(ended.event.type, data)
+            return
 
 
 async def _with_pauses(
-    events: AsyncGenerator[StoredEvent, None],
-) -> AsyncGenerator[StoredEvent | None, None]:
+    events: AsyncGenerator[FramedEvent, None],
+) -> AsyncGenerator[FramedEvent | None, None]:
     """The events, and None after each quiet while. A pending read survives the while."""
-    pending: asyncio.Future[StoredEvent] | None = None
+    pending: asyncio.Future[FramedEvent] | None = None
     quiet_seconds = FIRST_PAUSE_SECONDS
     try:
         while True:
@@ -182,8 +194,5 @@ async def _with_pauses(
         await events.aclose()
 
 
-def _is_terminal(event: StoredEvent) -> bool:
-    try:
-        return EventType(event.envelope.type).is_terminal
-    except ValueError:
-        return False  # an event of a newer version
+def _is_terminal(event: FramedEvent) -> bool:
+    return lifecycle.is_terminal_token(event.envelope.token)

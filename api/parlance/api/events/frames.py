@@ -1,5 +1,9 @@
 """Server-sent events as bytes. Knows the format, not what is sent. Used by this package only."""
 
+import functools
+from dataclasses import dataclass
+
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.runtime.bus import StoredEvent
 
 RETRY_MILLISECONDS = 2000
@@ -11,6 +15,25 @@ HEADERS = {
     "X-Accel-Buffering": "no",  # a proxy that collects the stream would deliver it at the end
 }
 MEDIA_TYPE = "text/event-stream"
+
+
+@dataclass(frozen=True)
+class FramedEvent:
+    """An event of the bus and its bytes, which are made at most once for all who listen."""
+
+    stored: StoredEvent
+
+    @property
+    def sequence(self) -> int:
+        return self.stored.sequence
+
+    @property
+    def envelope(self) -> Envelope:
+        return self.stored.envelope
+
+    @functools.cached_property
+    def frame(self) -> bytes:
+        return format_event(self.stored)
 
 
 def format_event(event: StoredEvent) -> bytes:

@@ -1,7 +1,4 @@
-"""Long polling: `GET /api/calls/{id}?wait=30` answers when the call has changed, or in time.
-
-With `If-None-Match` it waits for any change of the call object, without it for the end of the call.
-"""
+"""Long polling: `GET .../{id}?wait=30` answers when the thing has changed, or in time."""
 
 import asyncio
 import time
@@ -13,7 +10,7 @@ from parlance.api.events.hub import Hub, ListenerCut, StreamRebuilt, Topic
 MAX_WAIT_SECONDS = 60
 _LOOK_SECONDS = 1.0
 """The row is looked at this often even without an event: some changes are written only after
-their event was heard, and the bus may be away."""
+their event has arrived, and the bus may be away."""
 
 T = TypeVar("T")
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from parlance.api.wiring import Parts
 from parlance.runtime.errors import RuntimeFault
 
 CHECK_SECONDS = 1.0
@@ -13,6 +12,7 @@ CACHE_SECONDS = 2.0
 """Many probes ask at once; the servers behind are asked once."""
 
 Check = Callable[[], Awaitable[object]]
+FindProblem = Callable[[], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,20 @@ class Report:
 class Readiness:
     """The checks, with their last answer kept for a moment.
 
-    Without Postgres or the store nothing can be accepted. Without NATS calls are still accepted
-    and results still read, so its loss is shown but takes no replica out of service.
+    Without a required part nothing can be accepted. An optional one is shown, but its loss takes
+    no replica out of service: without NATS calls are still accepted and results still read, without
+    a decoder's sandbox results only.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(
+        self,
+        required: Mapping[str, Check],
+        optional: Mapping[str, FindProblem],
+        stopping: asyncio.Event,
+    ) -> None:
+        self._required = required
+        self._optional = optional
+        self._stopping = stopping
         self._report: Report | None = None
         self._checked_at = 0.0
         self._checking = asyncio.Lock()
@@ -47,14 +55,20 @@ class Readiness:
             if self._report is None or not is_fresh:
                 self._report = await self._check_all()
                 self._checked_at = time.monotonic()
-        is_stopping = self._parts.stopping.is_set()
-        return Report(self._report.required, self._report.optional, is_stopping)
+        return Report(self._report.required, self._report.optional, self._stopping.is_set())
+
+    async def find_problems(self) -> Mapping[str, str]:
+        """For the health port that all processes have: what keeps this one from working."""
+        report = await self.check()
+        problems = {name: state for name, state in report.required.items() if state != "ok"}
+        return {**problems, "process": "stopping"} if report.is_stopping else problems
 
     async def _check_all(self) -> Report:
-        parts = self._parts
-        database, store = await asyncio.gather(_try(parts.database.ping), _try(parts.store.check))
-        bus = "ok" if parts.bus.is_connected and parts.hub.is_live else "unavailable"
-        return Report({"database": database, "store": store}, {"bus": bus})
+        states = await asyncio.gather(*(_try(check) for check in self._required.values()))
+        return Report(
+            dict(zip(self._required, states, strict=True)),
+            {name: find_problem() or "ok" for name, find_problem in self._optional.items()},
+        )
 
 
 async def _try(check: Check) -> str:

@@ -1,7 +1,8 @@
-"""The request body as a stream that ends in one of three ways: whole, hung up, or stalled."""
+"""The request body as a stream that ends in one of three ways: whole, hung up, or too slow."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from dataclasses import dataclass
 from typing import Any, Self
 
 from litestar import Request
@@ -9,55 +10,98 @@ from litestar.exceptions import InternalServerException
 from parlance.api.http.errors import ClientGone, Refused
 from parlance.contracts.problems import Problem
 
-IDLE_SECONDS = 60.0
-"""Longest silence of a client in the middle of a body; a stalled one holds an upload's place."""
-MIN_BYTES_PER_SECOND = 4096
-"""A client slower than this, on average and after a minute, is as bad as a silent one. 500 MB over
-a line that is only just faster take longer than..."""
-MAX_WAIT_SECONDS = 3000.0
-"""...this much waiting for one client, which stays below the age at which the janitor takes an
-upload for left behind (`orphan_seconds`)."""
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What is asked of a client's line. Only the time that we wait for the client counts, not the
+    time that it waits for us."""
+
+    idle_seconds: float
+    """Longest silence in the middle of a body."""
+    min_bytes_per_second: int
+    """Asked anew of every `window_seconds` of waiting: what came fast before is no credit."""
+    max_wait_seconds: float
+    """All waiting for one body together."""
+    window_seconds: float = 60.0
+    advice: str = ""
+    """What the client can do about it."""
 
 
-async def read_body(
-    request: Request[Any, Any, Any], *, idle_seconds: float = IDLE_SECONDS
-) -> AsyncGenerator[bytes, None]:
-    """Chunks as the server hands them over. Raises ClientGone or Refused."""
-    chunks = request.stream()
-    received_bytes = 0
-    with _Idle(idle_seconds) as idle:
-        while True:
-            try:
-                chunk = await idle.wait_for(anext(chunks))
-            except StopAsyncIteration:
-                return
-            except TimeoutError as exc:
-                raise Refused(
-                    Problem.MALFORMED_REQUEST,
-                    f"Nothing was received for {idle_seconds:g} s.",
-                    headers={"Connection": "close"},
-                ) from exc
-            except InternalServerException as exc:  # how the framework words a hang-up
-                raise ClientGone from exc
-            received_bytes += len(chunk)
-            if is_too_slow(received_bytes, idle.waited_seconds):
-                raise Refused(
-                    Problem.MALFORMED_REQUEST,
-                    f"{received_bytes} bytes in {idle.waited_seconds:.0f} s are too slow.",
-                    headers={"Connection": "close"},
-                )
-            if chunk:
-                yield chunk
+class BodyReader:
+    """One request's body. The pace may change while it is read: less is trusted to a client whose
+    key is not known yet."""
+
+    def __init__(self, request: Request[Any, Any, Any], pace: Pace) -> None:
+        self._request = request
+        self._meter = Meter(pace)
+
+    def change_pace(self, pace: Pace) -> None:
+        self._meter.pace = pace
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """As the server hands them over. Raises ClientGone or Refused."""
+        chunks, meter = self._request.stream(), self._meter
+        with _Waits() as waits:
+            while True:
+                try:
+                    chunk = await waits.wait_for(anext(chunks), meter.allowance_seconds)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError as exc:
+                    raise meter.refuse_silence() from exc
+                except InternalServerException as exc:  # how the framework words a hang-up
+                    raise ClientGone from exc
+                meter.note(len(chunk), waits.last_seconds)
+                if meter.is_too_slow():
+                    raise meter.refuse("The body arrives too slowly.")
+                if chunk:
+                    yield chunk
 
 
-def is_too_slow(received_bytes: int, waited_seconds: float) -> bool:
-    """By the time that we waited for the client, not by the time that it waited for us."""
-    if waited_seconds > MAX_WAIT_SECONDS:
-        return True
-    return waited_seconds > IDLE_SECONDS and received_bytes < waited_seconds * MIN_BYTES_PER_SECOND
+class Meter:
+    """Holds a client to its pace. Pure: the times are told to it."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self._waited_seconds = 0.0
+        self._window_seconds = 0.0
+        self._window_bytes = 0
+
+    @property
+    def allowance_seconds(self) -> float:
+        """How long the next wait may last."""
+        left_seconds = self.pace.max_wait_seconds - self._waited_seconds
+        return max(0.0, min(self.pace.idle_seconds, left_seconds))
+
+    def note(self, received_bytes: int, waited_seconds: float) -> None:
+        self._waited_seconds += waited_seconds
+        self._window_seconds += waited_seconds
+        self._window_bytes += received_bytes
+
+    def is_too_slow(self) -> bool:
+        """Asked after each chunk."""
+        if self._waited_seconds > self.pace.max_wait_seconds:
+            return True
+        if self._window_seconds < self.pace.window_seconds:
+            return False
+        wanted_bytes = self._window_seconds * self.pace.min_bytes_per_second
+        is_slow = self._window_bytes < wanted_bytes
+        self._window_seconds, self._window_bytes = 0.0, 0
+        return is_slow
+
+    def refuse_silence(self) -> Refused:
+        """Once a wait has lasted for as long as it may."""
+        if self.allowance_seconds < self.pace.idle_seconds:
+            seconds = self.pace.max_wait_seconds
+            return self.refuse(f"The body was not complete after {seconds:g} s of waiting.")
+        return self.refuse(f"Nothing was received for {self.pace.idle_seconds:g} s.")
+
+    def refuse(self, detail: str) -> Refused:
+        text = f"{detail} {self.pace.advice}".rstrip()
+        return Refused(Problem.MALFORMED_REQUEST, text, headers={"Connection": "close"})
 
 
-class _Idle:
+class _Waits:
     """A deadline for each of very many waits, with one timer for all of them.
 
     `asyncio.timeout` makes a timer and drops it again for each wait, which was a tenth of what an
@@ -65,29 +109,32 @@ class _Idle:
     present wait lasts.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(seconds, self._look)
+        self._timer: asyncio.TimerHandle | None = None
         self._waiting: asyncio.Task[Any] | None = None
         self._since = 0.0
+        self._until = 0.0
         self._has_ended_wait = False
-        self.waited_seconds = 0.0
-        """All waits together."""
+        self.last_seconds = 0.0
+        """How long the last wait took."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
-    async def wait_for(self, awaited: Awaitable[bytes]) -> bytes:
+    async def wait_for(self, awaited: Awaitable[bytes], seconds: float) -> bytes:
         """Raises TimeoutError, as `asyncio.timeout` would, and what `awaited` raises."""
         task = asyncio.current_task()
         assert task is not None
         cancelling = task.cancelling()
         self._since = self._loop.time()
+        self._until = self._since + seconds
         self._waiting = task
+        self._watch()
         try:
             return await awaited
         except asyncio.CancelledError as exc:
@@ -96,14 +143,22 @@ class _Idle:
             raise
         finally:
             self._waiting = None
-            self.waited_seconds += self._loop.time() - self._since
+            self.last_seconds = self._loop.time() - self._since
+
+    def _watch(self) -> None:
+        """A timer that is due before the end of the wait stays: it asks again then."""
+        if self._timer is not None and self._timer.when() <= self._until:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._until, self._look)
 
     def _look(self) -> None:
-        rest_seconds = self._seconds
-        if self._waiting is not None:
-            rest_seconds -= self._loop.time() - self._since
-        if rest_seconds > 0 or self._waiting is None:
-            self._timer = self._loop.call_later(rest_seconds, self._look)
+        self._timer = None
+        if self._waiting is None:
+            return  # the next wait sets it again
+        if self._loop.time() < self._until:
+            self._watch()
         else:
             self._has_ended_wait = True
             self._waiting.cancel()

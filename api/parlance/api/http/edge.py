@@ -13,9 +13,10 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from parlance.contracts import ids
+from parlance.runtime import telemetry
 from prometheus_client import Counter, Gauge, Histogram
 
-_log = structlog.get_logger("parlance.api.identity.guard")
+_log = structlog.get_logger("parlance.api.access")
 _REQUESTS = Counter("parlance_http_requests", "Requests.", ["method", "route", "status"])
 _SECONDS = Histogram(
     "parlance_http_request_seconds", "Time until the response was complete.", ["method", "route"]
@@ -25,7 +26,7 @@ _RUNNING = Gauge("parlance_http_requests_running", "Requests being answered.")
 REQUEST_ID_HEADER = "X-Request-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _UNMATCHED = "unmatched"
-_QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/health/startup", "/metrics"})
+_QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/health/startup"})
 
 _CLIENT_GONE = 499
 """Noted when the client left before there was an answer."""
@@ -46,13 +47,15 @@ class Edge:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
-        with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
+        with (
+            structlog.contextvars.bound_contextvars(request_id=exchange.request_id),
+            telemetry.continued_trace(exchange.traceparent),
+        ):
             _RUNNING.inc()
             try:
                 await self._app(scope, exchange.receive, exchange.send)
             finally:
-                _RUNNING.dec()
-                exchange.report()
+                exchange.end()
 
 
 class _Exchange:
@@ -67,10 +70,14 @@ class _Exchange:
         self._is_closing = False
         self._has_body_left = True
         self._has_asked = False
+        self._has_ended = False
         headers = dict(scope["headers"])
         self._expects_continue = b"expect" in headers
         self.request_id = _read_request_id(headers)
         self._scope["state"]["request_id"] = self.request_id
+        # A tracer of the deployer's own, which stands before us, has a span for it already.
+        has_span = bool(telemetry.current_trace())
+        self.traceparent = None if has_span else headers.get(b"traceparent", b"").decode("latin-1")
 
     async def receive(self) -> Any:
         self._has_asked = True
@@ -93,6 +100,10 @@ class _Exchange:
             await self._linger()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            # Here and not when the application returns: work that goes on in the background after
+            # the answer is no time that the client waits.
+            self.end()
 
     def _should_linger(self, message: Any) -> bool:
         # A client that still waits for "100 Continue" has sent nothing, and asking would invite it.
@@ -108,7 +119,14 @@ class _Exchange:
         except TimeoutError:
             return
 
-    def report(self) -> None:
+    def end(self) -> None:
+        """The response is complete, or there will be none."""
+        if not self._has_ended:
+            self._has_ended = True
+            _RUNNING.dec()
+            self._report()
+
+    def _report(self) -> None:
         seconds = time.monotonic() - self._started
         method, route = self._scope["method"], self._scope.get("path_template") or _UNMATCHED
         _REQUESTS.labels(method, route, str(self._status)).inc()

@@ -8,7 +8,7 @@ answers after a day.
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,29 +51,44 @@ def build_claim(
     return Claim(company_id, key, hashlib.sha256(canonical).digest())
 
 
-async def add_answer(
-    session: AsyncSession, claim: Claim, *, status: int, headers: dict[str, str], body: bytes
-) -> None:
-    """Keep the answer. The session raises RowConflict at its end when there is one already."""
+async def answer_once(
+    database: Database, claim: Claim | None, answer: Callable[[], Awaitable[Response[Any]]]
+) -> Response[Any]:
+    """The first answer to this request, or what `answer` makes; it calls `keep_answer` in its
+    transaction. Raises Refused when the key stood for something else, and whatever `answer` does.
+    """
+    if claim is None:
+        return await answer()
+    known = await _find_answer(database, claim)
+    if known is not None:
+        return known
+    try:
+        return await answer()
+    except RowConflict as exc:
+        if exc.constraint != _CONSTRAINT:
+            raise
+        known = await _find_answer(database, claim)
+        assert known is not None, "another request with this key was faster"
+        return known
+
+
+async def keep_answer(session: AsyncSession, claim: Claim, answer: Response[Any]) -> None:
+    """Store an encoded answer. Raises RowConflict, through the session, when there is one."""
+    assert isinstance(answer.content, bytes), "it is given out again byte for byte"
     session.add(
         tables.IdempotencyKey(
             company_id=claim.company_id,
             key=claim.key,
             request_hash=claim.request_hash,
-            status=status,
-            headers=dict(headers),
-            body=body,
+            status=answer.status_code,
+            headers=dict(answer.headers),
+            body=answer.content,
         )
     )
     await session.flush()
 
 
-def is_conflict(exc: RowConflict) -> bool:
-    """Whether another request with this key was faster."""
-    return exc.constraint == _CONSTRAINT
-
-
-async def find_answer(database: Database, claim: Claim) -> Response[Any] | None:
+async def _find_answer(database: Database, claim: Claim) -> Response[Any] | None:
     """The first answer, if there is one. Raises Refused when the key stood for something else."""
     row = tables.IdempotencyKey
     query = sa.select(row).where(col(row.company_id) == claim.company_id, col(row.key) == claim.key)

@@ -1,7 +1,7 @@
 """multipart/form-data read as it arrives: nothing is spooled, memory is bounded.
 
 `read_parts` turns the body into parts, one after the other; whoever reads a part pulls its bytes
-through from the socket. What the fields mean is not known here. Called by `ingest.intake`.
+through from the socket. What the fields mean is not known here.
 """
 
 import contextlib
@@ -11,10 +11,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import multipart
+from litestar import Request
 from parlance.api.http.errors import FieldError, Refused
+from parlance.api.http.fields import MAX_NAME_CHARACTERS
 from parlance.contracts.problems import Problem
-
-MAX_NAME_CHARACTERS = 256
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,6 +88,13 @@ def parse_boundary(content_type: str) -> str:
     if not 1 <= len(boundary) <= 70 or not boundary.isascii():
         raise Refused(Problem.MALFORMED_MULTIPART, "The boundary is missing or not valid.")
     return boundary
+
+
+def check_length(request: Request[Any, Any, Any], limits: FormLimits) -> None:
+    """Raises Refused for a body that is announced to be too large."""
+    length = request.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length) > limits.body_bytes:
+        raise refuse_body(limits.file_bytes)
 
 
 async def read_parts(

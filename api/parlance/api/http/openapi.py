@@ -4,6 +4,7 @@
 """
 
 import importlib.metadata
+from typing import Any
 
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
@@ -23,12 +24,13 @@ stable `code`. Every answer carries `X-Request-Id`; send your own to find it aga
 """
 
 
-def build_config() -> OpenAPIConfig:
+def build_config(opt: dict[str, Any]) -> OpenAPIConfig:
+    """`opt` says who may read the document."""
     return OpenAPIConfig(
         title="Parlance",
         version=importlib.metadata.version("parlance"),
         description=_DESCRIPTION,
-        path=DOCS_PATH,
+        openapi_router=Router(DOCS_PATH, route_handlers=[], include_in_schema=False, opt=opt),
         render_plugins=[
             SwaggerRenderPlugin(
                 js_url=f"{STATIC_PATH}/swagger-ui-bundle.js",
@@ -53,8 +55,8 @@ def build_config() -> OpenAPIConfig:
     )
 
 
-def build_static_router() -> Router:
+def build_static_router(opt: dict[str, Any]) -> Router:
     """The page's own files."""
     return create_static_files_router(
-        path=STATIC_PATH, directories=[swagger_ui_path], include_in_schema=False
+        path=STATIC_PATH, directories=[swagger_ui_path], include_in_schema=False, opt=opt
     )

@@ -5,7 +5,7 @@ never from a driver or a library: what they say goes to the log, under the answe
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -28,9 +28,6 @@ MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "https://parlance.dev/problems/"
 DEFAULT_RETRY_SECONDS = 2
 
-SEED_PATHS = frozenset({"/api/add-calls", "/api/addcallurl"})
-"""Routes whose clients read `success` only: their problems carry `success: false` too."""
-
 _PROBLEM_OF_STATUS = {
     400: Problem.MALFORMED_REQUEST,
     401: Problem.UNAUTHENTICATED,
@@ -45,32 +42,31 @@ _PROBLEM_OF_STATUS = {
 }
 
 
-def build_handlers() -> ExceptionHandlersMap:
-    """The map for Litestar; one entry would do, but it looks up by class first."""
-    return {HTTPException: _answer, Exception: _answer}
+def build_handlers(success_paths: Collection[str] = ()) -> ExceptionHandlersMap:
+    """The map for Litestar; one entry would do, but it looks up by class first.
 
+    `success_paths`: routes whose clients read `success` only; their problems carry it too.
+    """
 
-def _answer(request: Request[Any, Any, Any], exc: Exception) -> Response[Any]:
-    refused = translate(exc)
-    if refused.problem is Problem.INTERNAL:
-        _log.error("unhandled", path=request.url.path, exc_info=exc)
-    elif refused.problem.status >= 500:
-        _log.warning(
-            "unavailable", path=request.url.path, cause=repr(exc), code=refused.problem.code
+    def answer(request: Request[Any, Any, Any], exc: Exception) -> Response[Any]:
+        path = request.url.path
+        refused = translate(exc)
+        _report(refused, exc, path)
+        return build_response(
+            refused,
+            path=path,
+            request_id=request.scope.get("state", {}).get("request_id", ""),
+            says_success=path in success_paths,
         )
-    return build_response(
-        refused,
-        path=request.url.path,
-        request_id=request.scope.get("state", {}).get("request_id", ""),
-    )
+
+    return {HTTPException: answer, Exception: answer}
 
 
 def _report(refused: Refused, exc: Exception, path: str) -> None:
     if refused.problem is Problem.INTERNAL:
         _log.error("unhandled", path=path, exc_info=exc)
     elif refused.problem.status >= 500:
-        cause = repr(exc.__cause__ or exc)
-        _log.warning("unavailable", path=path, code=refused.problem.code, cause=cause)
+        _log.warning("unavailable", path=path, cause=repr(exc), code=refused.problem.code)
 
 
 def translate(exc: Exception) -> Refused:
@@ -96,17 +92,21 @@ def translate(exc: Exception) -> Refused:
             return Refused(Problem.INTERNAL)
 
 
-def build_response(refused: Refused, *, path: str, request_id: str) -> Response[Any]:
+def build_response(
+    refused: Refused, *, path: str, request_id: str, says_success: bool = False
+) -> Response[Any]:
     """The answer itself."""
     return Response(
-        content=build_body(refused, path=path, request_id=request_id),
+        content=build_body(refused, path=path, request_id=request_id, says_success=says_success),
         status_code=refused.problem.status,
         media_type=MEDIA_TYPE,
         headers={"Cache-Control": "no-store", **refused.headers},
     )
 
 
-def build_body(refused: Refused, *, path: str, request_id: str) -> dict[str, JsonValue]:
+def build_body(
+    refused: Refused, *, path: str, request_id: str, says_success: bool = False
+) -> dict[str, JsonValue]:
     """Standard members first, then what belongs to this problem."""
     problem = refused.problem
     body: dict[str, JsonValue] = {
@@ -124,7 +124,7 @@ def build_body(refused: Refused, *, path: str, request_id: str) -> dict[str, Jso
         ],
         **refused.members,
     }
-    return {"success": False, **body} if path in SEED_PATHS else body
+    return {"success": False, **body} if says_success else body
 
 
 def _refuse_for_now(delay_seconds: float) -> Refused:
@@ -149,7 +149,8 @@ def _refuse_invalid(exc: ValidationException) -> Refused:
 
 
 def _field_error(item: Mapping[str, Any]) -> FieldError:
-    key = str(item.get("key", "")).replace(".", "/")
+    # A parameter whose name is a word of Python has an underscore behind it.
+    key = str(item.get("key", "")).rstrip("_").replace(".", "/")
     message = str(item.get("message", "is not valid"))
     return FieldError(pointer=f"/{key}", code="invalid", detail=message[:200])
 

@@ -1,5 +1,4 @@
-"""API keys and passwords: how they are made, stored and checked. Called by the HTTP edge and by
-`bootstrap`.
+"""API keys: how they are made, stored and checked. Called by `guard` and by `bootstrap`.
 
 A key is `pk_<env>_<key id>_<secret>_<crc>`: the prefix lets scanners find leaked keys, the key id
 finds the row, the secret has 256 random bits, the CRC tells a mistyped key from a wrong one
@@ -7,32 +6,32 @@ without a query. The database holds the SHA-256 of the whole text, so a copy of 
 a slow password hash would add 150 ms to each request and protects only secrets that people choose.
 """
 
-import functools
 import hashlib
 import hmac
+import re
 import secrets
 import string
-import uuid
 import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
-import argon2
 import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.db.session import Database
+from parlance.api.identity import principal as principals
+from parlance.api.identity.principal import Principal
+from parlance.contracts.ids import CompanySlug
 from parlance.runtime.clock import Clock
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 _ALPHABET = string.digits + string.ascii_letters
-_PREFIX = "pk"
+_PREFIX = "pk_"
 _KEY_ID_LENGTH = 12
 _SECRET_LENGTH = 43  # 62**43 > 2**256
 _CRC_LENGTH = 6
 _MAX_LENGTH = 128
-_HASHER = argon2.PasswordHasher()
+_ENVIRONMENT = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 
 CACHE_SECONDS = 5.0
 """How long a checked key is believed: a revoked one works at most this much longer."""
@@ -41,29 +40,15 @@ LAST_USED_SECONDS = 60.0
 """`last_used_at` is written at most this often: a write costs more than the read."""
 
 
-class Scope(StrEnum):
-    """What a key may do. `admin` includes everything."""
-
-    CALLS_WRITE = "calls:write"
-    CALLS_READ = "calls:read"
-    ADMIN = "admin"
-
-
 class InvalidKey(Exception):
     """Missing, malformed, unknown, revoked or expired: callers are not told which."""
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who asks."""
+class InvalidEnvironment(ValueError):
+    """No key can carry this environment."""
 
-    company_id: uuid.UUID
-    company_slug: str
-    key_id: str
-    scopes: frozenset[str]
-
-    def has_scope(self, scope: Scope) -> bool:
-        return scope in self.scopes or Scope.ADMIN in self.scopes
+    def __init__(self) -> None:
+        super().__init__("1 to 32 letters, digits, dots, dashes or underscores")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +65,35 @@ class _Known:
     """What was read for one key text."""
 
     principal: Principal
+    key_id: str
     expires_at: datetime | None
     last_used_at: datetime | None
     believed_until: float
 
+    def is_expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
+
 
 def generate_key(environment: str = "live") -> NewKey:
-    """A new key. `environment` is a word without underscores, such as `live` or `test`."""
+    """A new key. `environment` is a word such as `live` or `test`. Raises InvalidEnvironment."""
+    if not _ENVIRONMENT.fullmatch(environment):
+        raise InvalidEnvironment
     key_id = _random_text(_KEY_ID_LENGTH)
-    body = f"{_PREFIX}_{environment}_{key_id}_{_random_text(_SECRET_LENGTH)}"
+    body = f"{_PREFIX}{environment}_{key_id}_{_random_text(_SECRET_LENGTH)}"
     text = f"{body}_{_format_crc(body)}"
     return NewKey(text=text, key_id=key_id, sha256=_digest(text))
 
 
 def parse_key_id(text: str) -> str:
     """The key id in a key's text. Raises InvalidKey when it cannot be one of ours."""
-    body, _, crc = text.rpartition("_")
-    parts = body.split("_")
-    if not text.isascii() or len(text) > _MAX_LENGTH or len(parts) != 4 or parts[0] != _PREFIX:
+    if not text.isascii() or len(text) > _MAX_LENGTH or not text.startswith(_PREFIX):
         raise InvalidKey
-    if not hmac.compare_digest(crc, _format_crc(body)):
-        raise InvalidKey
-    return parts[2]
+    # From the right: an environment may hold underscores, the other parts hold none.
+    match text.rsplit("_", 3):
+        case [_, key_id, _, crc] if key_id.isalnum():
+            if hmac.compare_digest(crc, _format_crc(text[: -len(crc) - 1])):
+                return key_id
+    raise InvalidKey
 
 
 class KeyRing:
@@ -119,7 +111,7 @@ class KeyRing:
         known = self._known.get(digest)
         if known is None or known.believed_until < self._clock.monotonic():
             known = await self._fetch(key_id, digest)
-        if known.expires_at is not None and known.expires_at <= self._clock.now():
+        if known.is_expired(self._clock.now()):
             raise InvalidKey
         return known.principal
 
@@ -149,7 +141,13 @@ async def _read_key(
         raise InvalidKey
     key, slug = row
     return _Known(
-        principal=Principal(key.company_id, slug, key.id, frozenset(key.scopes)),
+        principal=Principal(
+            company_id=key.company_id,
+            company_slug=CompanySlug(slug),
+            actor=principals.format_key_actor(key.id),
+            scopes=frozenset(key.scopes),
+        ),
+        key_id=key.id,
         expires_at=key.expires_at,
         last_used_at=key.last_used_at,
         believed_until=believed_until,
@@ -157,13 +155,16 @@ async def _read_key(
 
 
 async def _note_use(session: AsyncSession, known: _Known, now: datetime) -> None:
+    """An expired key is not used: it is refused."""
+    if known.is_expired(now):
+        return
     if known.last_used_at and now - known.last_used_at < timedelta(seconds=LAST_USED_SECONDS):
         return
     await session.execute(
         sa.update(tables.ApiKey)
         .where(
             col(tables.ApiKey.company_id) == known.principal.company_id,
-            col(tables.ApiKey.id) == known.principal.key_id,
+            col(tables.ApiKey.id) == known.key_id,
         )
         .values(last_used_at=now)
     )
@@ -184,22 +185,3 @@ def _format_crc(body: str) -> str:
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
-
-
-def hash_password(password: str) -> str:
-    """argon2id with the library's defaults: 64 MiB and about 150 ms, so call it in a thread."""
-    return _HASHER.hash(password)
-
-
-def is_password_right(password_hash: str | None, password: str) -> bool:
-    """The same work for a user without a password, so that the time tells nothing."""
-    try:
-        _HASHER.verify(password_hash or _nobodys_hash(), password)
-    except argon2.exceptions.VerificationError:
-        return False
-    return password_hash is not None
-
-
-@functools.cache
-def _nobodys_hash() -> str:
-    return hash_password(secrets.token_urlsafe())

@@ -1,49 +1,45 @@
-"""Turns outbox rows into CallJobs. The recorder polls; the API relays its own calls at once.
+"""Sends what the outbox holds. The recorder polls; the API sends its own rows at once.
 
-A row is locked from before its CallJob is created until the row is deleted, in one transaction.
-So a call that is deleted meanwhile waits for us and then finds the CallJob, and two relays never
-hold the same row. If we die in between, the row is still there and the next try finds the CallJob
-existing already, which counts as done: its name is the call's id.
+What sending means is up to the handler of the row's kind, which the area of that kind provides
+(`domain.calls.jobs` creates CallJobs). Rows of a kind without a handler stay where they are: a
+newer version wrote them, and it will send them.
+
+A row is locked from before it is sent until it is deleted, in one transaction. So whoever deletes
+its subject meanwhile waits for us and then finds what was sent, and two relays never hold the same
+row. If we die in between, the row is still there and is sent again, so sending twice must count as
+done.
 """
 
 import asyncio
-import random
 import uuid
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from typing import Protocol
 
 import sqlalchemy as sa
 import structlog
 from parlance.api.db import tables
 from parlance.api.db.session import Database
-from parlance.api.outbox.window import INLINE_SHARE, AdmissionWindow
-from parlance.contracts import ids
-from parlance.contracts.bus import calls as call_events
-from parlance.contracts.calls import CallStatus, Stage
-from parlance.contracts.crs.meta import Reason
-from parlance.contracts.ids import CompanySlug
-from parlance.contracts.problems import Problem
-from parlance.runtime.bus import Bus
+from parlance.api.outbox.backoff import plan_backoff
 from parlance.runtime.clock import Clock
-from parlance.runtime.errors import KubeRejected, Retryable
-from parlance.runtime.kube import Kube
+from parlance.runtime.errors import Permanent, Retryable
 from prometheus_client import Counter, Gauge
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 _log = structlog.get_logger(__name__)
-_RELAYED = Counter("parlance_outbox_relayed", "Outbox rows worked on, by outcome.", ["outcome"])
-_WAITING = Gauge("parlance_outbox_rows", "Rows waiting in the outbox.")
-_OLDEST = Gauge("parlance_outbox_oldest_seconds", "Age of the oldest row in the outbox.")
+_RELAYED = Counter(
+    "parlance_outbox_relayed", "Outbox rows worked on, by kind and outcome.", ["kind", "outcome"]
+)
+_WAITING = Gauge("parlance_outbox_rows", "Rows waiting in the outbox, by kind.", ["kind"])
+_OLDEST = Gauge(
+    "parlance_outbox_oldest_seconds", "Age of the oldest row in the outbox, by kind.", ["kind"]
+)
 
 INLINE_PARALLEL = 4
 INLINE_SECONDS = 5.0
 """The fast path holds a database connection while it talks to the cluster. These two keep a slow
 cluster from taking all connections away from requests."""
-FIRST_BACKOFF_SECONDS = 0.5
-MAX_BACKOFF_SECONDS = 60.0
-_INVALID_STATUSES = (400, 422)
-"""Refusals of the object itself; others (403, 404) end once an administrator mends the cluster."""
 
 
 class Outcome(StrEnum):
@@ -52,7 +48,7 @@ class Outcome(StrEnum):
     CREATED = "created"
     EXISTED = "existed"
     UNWANTED = "unwanted"
-    """The call is finished or gone."""
+    """Its subject is finished or gone."""
     REFUSED = "refused"
     LATER = "later"
 
@@ -61,147 +57,148 @@ class Outcome(StrEnum):
         return self in (Outcome.CREATED, Outcome.EXISTED, Outcome.UNWANTED)
 
 
+class Handler(Protocol):
+    """How rows of one kind are sent."""
+
+    @property
+    def kind(self) -> str: ...
+
+    async def count_room(self, *, is_inline: bool) -> int:
+        """How many may be sent now; `is_inline` asks for the fast path. Raises Retryable."""
+        ...
+
+    async def find_wanted(
+        self, session: AsyncSession, subject_ids: Sequence[uuid.UUID]
+    ) -> set[uuid.UUID]:
+        """Those that still wait to be sent. Reads without locking: see the order in `rows`."""
+        ...
+
+    async def send(self, row: tables.OutboxRow) -> bool:
+        """False when it was sent before. Raises Retryable, or Permanent when it is refused."""
+        ...
+
+    async def give_up(self, row: tables.OutboxRow, refusal: Permanent) -> None:
+        """Sending was refused for good. The row stays and is tried again until the subject has
+        ended, so this is called again too. Raises Retryable."""
+        ...
+
+
 class Relay:
-    """Creates CallJobs for committed calls. One per process."""
+    """Sends the rows of some kinds. One per process."""
 
     def __init__(
         self,
         database: Database,
-        kube: Kube,
-        bus: Bus,
+        handlers: Iterable[Handler],
         clock: Clock,
         *,
-        max_live_jobs: int,
         inline_seconds: float = INLINE_SECONDS,
     ) -> None:
         self._database = database
-        self._kube = kube
-        self._bus = bus
+        self._handlers = {str(handler.kind): handler for handler in handlers}
         self._clock = clock
-        self._window = AdmissionWindow(kube, clock, max_live_jobs=max_live_jobs)
         self._inline_seconds = inline_seconds
         self._inline_slots = asyncio.Semaphore(INLINE_PARALLEL)
 
-    async def relay_call(self, call_id: uuid.UUID) -> bool:
-        """The fast path right after the commit. False leaves the row to the recorder: the window
-        is nearly full, somebody else holds the row, or the cluster is away. Never raises for
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return tuple(self._handlers)
+
+    async def relay_one(self, kind: str, subject_id: uuid.UUID) -> bool:
+        """The fast path right after the commit. False leaves the row to the recorder: there is
+        little room left, somebody else holds the row, or the receiver is away. Never raises for
         these."""
+        handler = self._handlers[kind]
         try:
             async with asyncio.timeout(self._inline_seconds), self._inline_slots:
-                if await self._window.count_room(INLINE_SHARE) == 0:
+                if await handler.count_room(is_inline=True) == 0:
                     return False
-                condition = col(tables.OutboxRow.subject_id) == call_id
-                return await self._relay(condition, limit=1) == 1
+                condition = col(tables.OutboxRow.subject_id) == subject_id
+                return await self._relay(handler, condition, limit=1) == 1
         except (Retryable, TimeoutError) as fault:
-            _log.info("call left to the recorder", call=str(call_id), problem=repr(fault))
+            _log.info("left to the recorder", kind=kind, id=str(subject_id), problem=repr(fault))
             return False
 
-    async def relay_batch(self, limit: int) -> int:
-        """Relay up to `limit` due rows, most urgent first. Returns how many were settled."""
-        room = await self._window.count_room()
+    async def relay_batch(self, kind: str, limit: int) -> int:
+        """Send up to `limit` due rows of a kind, most urgent first. Returns how many were settled.
+        Raises Retryable."""
+        handler = self._handlers[kind]
+        room = await handler.count_room(is_inline=False)
         if room == 0:
             return 0
         due = col(tables.OutboxRow.next_at) <= self._clock.now()
-        return await self._relay(due, limit=min(limit, room))
+        return await self._relay(handler, due, limit=min(limit, room))
 
     async def measure(self) -> None:
         """Bring the gauges up to date."""
-        query = sa.select(sa.func.count(), sa.func.min(col(tables.OutboxRow.created_at)))
+        row = tables.OutboxRow
+        query = sa.select(col(row.kind), sa.func.count(), sa.func.min(col(row.created_at)))
         async with self._database.system_session() as session:
-            waiting, oldest = (await session.execute(query)).one()
-        _WAITING.set(waiting)
-        _OLDEST.set((self._clock.now() - oldest).total_seconds() if oldest else 0)
+            found = (await session.execute(query.group_by(col(row.kind)))).all()
+        waiting = {kind: (count, oldest) for kind, count, oldest in found}
+        for kind in {*self.kinds, *waiting}:
+            count, oldest = waiting.get(kind, (0, None))
+            _WAITING.labels(kind).set(count)
+            _OLDEST.labels(kind).set((self._clock.now() - oldest).total_seconds() if oldest else 0)
 
-    async def _relay(self, condition: sa.ColumnElement[bool], *, limit: int) -> int:
+    async def _relay(
+        self, handler: Handler, condition: sa.ColumnElement[bool], *, limit: int
+    ) -> int:
         async with self._database.system_session() as session:
-            rows = await _lock_rows(session, condition, limit)
+            rows = await _lock_rows(session, handler.kind, condition, limit)
             if not rows:
                 return 0
-            wanted = await _find_wanted(session, rows)
+            wanted = await handler.find_wanted(session, [row.subject_id for row in rows])
             outcomes = await asyncio.gather(
-                *(self._create(row, is_wanted=row.subject_id in wanted) for row in rows)
+                *(_send(handler, row, is_wanted=row.subject_id in wanted) for row in rows)
             )
             for row, outcome in zip(rows, outcomes, strict=True):
                 await self._settle(session, row, outcome)
-        self._window.note_created(outcomes.count(Outcome.CREATED))
         return sum(outcome.is_settled for outcome in outcomes)
 
-    async def _create(self, row: tables.OutboxRow, *, is_wanted: bool) -> Outcome:
-        if not is_wanted:
-            return Outcome.UNWANTED
-        try:
-            is_new = await self._kube.create_calljob(dict(row.payload))
-        except KubeRejected as refusal:
-            await self._report_refusal(row, refusal)
-            return Outcome.REFUSED
-        except Retryable as fault:
-            _log.warning("CallJob not created", call=str(row.subject_id), problem=str(fault))
-            return Outcome.LATER
-        return Outcome.CREATED if is_new else Outcome.EXISTED
-
     async def _settle(self, session: AsyncSession, row: tables.OutboxRow, outcome: Outcome) -> None:
-        _RELAYED.labels(outcome).inc()
+        _RELAYED.labels(row.kind, outcome).inc()
         if outcome.is_settled:
             await session.delete(row)
             return
         row.attempts += 1
         row.next_at = self._clock.now() + plan_backoff(row.attempts)
 
-    async def _report_refusal(self, row: tables.OutboxRow, refusal: KubeRejected) -> None:
-        """A CallJob that can never be created fails its call. The recorder hears it like any
-        failure, ends the call and removes the outbox row; until then the row stays."""
-        _log.error("CallJob refused", call=str(row.subject_id), status=refusal.status)
-        if refusal.status not in _INVALID_STATUSES:
-            return
-        failed = call_events.Failed(
-            reason=Reason.INVALID_INPUT,
-            code=Problem.INTERNAL.code,
-            message="The job could not be created in the cluster.",
-            stage=Stage.TRANSCRIBE,
-            retryable=False,
-        )
-        event = call_events.build_event(
-            failed,
-            company=CompanySlug(_company_of(row)),
-            call_id=ids.parse_call_id(str(row.subject_id)),
-            attempt=0,
-        )
-        try:
-            await self._bus.publish_event(event)
-        except Retryable as fault:  # the row stays, so the next try says it again
-            _log.warning("refusal not reported", call=str(row.subject_id), problem=str(fault))
+
+async def _send(handler: Handler, row: tables.OutboxRow, *, is_wanted: bool) -> Outcome:
+    if not is_wanted:
+        return Outcome.UNWANTED
+    subject = {"kind": row.kind, "id": str(row.subject_id)}
+    try:
+        is_new = await handler.send(row)
+    except Permanent as refusal:
+        _log.error("refused for good", **subject, problem=str(refusal))
+        await _give_up(handler, row, refusal)
+        return Outcome.REFUSED
+    except Retryable as fault:
+        _log.warning("not sent", **subject, problem=str(fault))
+        return Outcome.LATER
+    return Outcome.CREATED if is_new else Outcome.EXISTED
 
 
-def plan_backoff(attempts: int) -> timedelta:
-    """Doubles up to a minute; the random half keeps rows from coming back all at once."""
-    longest = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(attempts, 16))
-    return timedelta(seconds=longest * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+async def _give_up(handler: Handler, row: tables.OutboxRow, refusal: Permanent) -> None:
+    try:
+        await handler.give_up(row, refusal)
+    except Retryable as fault:  # the row stays, so the next try reports it again
+        _log.warning(
+            "refusal not reported", kind=row.kind, id=str(row.subject_id), problem=str(fault)
+        )
 
 
 async def _lock_rows(
-    session: AsyncSession, condition: sa.ColumnElement[bool], limit: int
+    session: AsyncSession, kind: str, condition: sa.ColumnElement[bool], limit: int
 ) -> list[tables.OutboxRow]:
     row = tables.OutboxRow
     query = (
         sa.select(row)
-        .where(condition, col(row.kind) == tables.OutboxKind.CALL)
+        .where(condition, col(row.kind) == kind)
         .order_by(col(row.priority), col(row.created_at), col(row.id))
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     return list((await session.scalars(query)).all())
-
-
-async def _find_wanted(session: AsyncSession, rows: list[tables.OutboxRow]) -> set[uuid.UUID]:
-    """Calls that still wait for their job."""
-    query = sa.select(col(tables.Call.id)).where(
-        col(tables.Call.id).in_([row.subject_id for row in rows]),
-        col(tables.Call.status) == CallStatus.QUEUED,
-    )
-    return set((await session.scalars(query)).all())
-
-
-def _company_of(row: tables.OutboxRow) -> str:
-    spec = row.payload["spec"]
-    assert isinstance(spec, dict)
-    return str(spec["company"])

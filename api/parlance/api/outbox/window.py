@@ -1,16 +1,13 @@
-"""The admission window: how many more CallJobs the namespace may hold.
+"""The admission window: how many more pieces of work of one kind may be outside at once.
 
 A control plane serves about a thousand live objects of one kind well; what exceeds that waits in
-the outbox, by priority. Called by `relay`.
+the outbox, by priority. Used by the handlers of kinds that are limited (`domain.calls.jobs`).
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from parlance.runtime.clock import Clock
-from parlance.runtime.kube import Kube
-from prometheus_client import Gauge
-
-_LIVE = Gauge("parlance_live_calljobs", "Unfinished CallJobs in the namespace, as last counted.")
 
 FRESH_SECONDS = 5.0
 """How long a count is believed while there is room."""
@@ -27,26 +24,27 @@ class AdmissionWindow:
     there to protect the control plane, not to be exact.
     """
 
-    def __init__(self, kube: Kube, clock: Clock, *, max_live_jobs: int) -> None:
-        self._kube = kube
+    def __init__(
+        self, count_live: Callable[[], Awaitable[int]], clock: Clock, *, max_live: int
+    ) -> None:
+        self._count_live = count_live
         self._clock = clock
-        self._max = max_live_jobs
+        self._max = max_live
         self._live = 0
         self._counted_at: float | None = None
         self._counting = asyncio.Lock()
 
-    async def count_room(self, share: float = 1.0) -> int:
-        """How many may be created now. Raises KubeUnavailable."""
-        limit = max(1, int(self._max * share))
+    async def count_room(self, *, is_inline: bool = False) -> int:
+        """How many may be created now. Raises what counting raises."""
+        limit = max(1, int(self._max * INLINE_SHARE)) if is_inline else self._max
         async with self._counting:
             if self._is_stale(limit):
-                self._live = await self._kube.count_live_calljobs()
+                self._live = await self._count_live()
                 self._counted_at = self._clock.monotonic()
-                _LIVE.set(self._live)
         return max(0, limit - self._live)
 
-    def note_created(self, count: int = 1) -> None:
-        self._live += count
+    def note_created(self) -> None:
+        self._live += 1
 
     def _is_stale(self, limit: int) -> bool:
         if self._counted_at is None:

@@ -1,5 +1,6 @@
-"""Takes events from the bus and hands each to the result writer: calls side by side, the events of
-one call in order, nothing acked before it is applied.
+"""Takes events from the bus and hands each to the applier of its kind: subjects side by side, the
+events of one subject in order, nothing acked before it is applied. Events of a kind without an
+applier are acked and counted.
 
 While Postgres, the store or the bus is away, events are held here and kept from being delivered
 elsewhere, with pauses between the tries; after `hold_seconds` they go back to the bus.
@@ -8,6 +9,7 @@ elsewhere, with pauses between the tries; after `hold_seconds` they go back to t
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Iterable
 from typing import Protocol
 
 import structlog
@@ -21,10 +23,13 @@ from prometheus_client import Counter, Gauge
 _log = structlog.get_logger(__name__)
 _HELD = Gauge("parlance_recorder_held_events", "Events taken from the bus and not settled yet.")
 _TROUBLE = Counter("parlance_recorder_trouble", "Tries that did not apply an event.", ["kind"])
+_UNKNOWN = Counter(
+    "parlance_recorder_unknown_events", "Events of a kind that this version does not record."
+)
 
 MAX_HELD = streams.RECORDER.max_ack_pending
-PARALLEL_CALLS = 16
-"""Calls worked on at the same time; each takes one database connection."""
+PARALLEL_SUBJECTS = 16
+"""Calls, tickets... worked on at the same time; each takes one database connection."""
 PULL_WAIT_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 10.0
@@ -32,15 +37,30 @@ RETURN_SECONDS = 30.0
 """Pause before the bus delivers again what was given back."""
 MAX_DELIVERIES = 8
 """After so many deliveries an event that we cannot apply, though nothing is away, is given up."""
+_Subject = tuple[str, str]
+"""Kind and id."""
+
 KEEP_ALIVE_SECONDS = streams.RECORDER.ack_wait_seconds / 3
 
 
-class Writer(Protocol):
-    """What is done with an event (`results.ResultWriter`)."""
+class Applier(Protocol):
+    """What is done with the events of one kind; each area that records something has one."""
 
-    def is_wanted(self, envelope: Envelope) -> bool: ...
-    async def apply(self, envelope: Envelope) -> None: ...
-    async def give_up(self, envelope: Envelope) -> None: ...
+    @property
+    def kind(self) -> str: ...
+
+    def is_wanted(self, envelope: Envelope) -> bool:
+        """False for what can be acked at once."""
+        ...
+
+    async def apply(self, envelope: Envelope) -> None:
+        """Record it; it may have been applied before. Raises Retryable to be held, anything else
+        when it cannot be applied as it is."""
+        ...
+
+    async def give_up(self, envelope: Envelope) -> None:
+        """It could not be applied, however often it was tried. Raises Retryable."""
+        ...
 
 
 class Inbox:
@@ -49,7 +69,7 @@ class Inbox:
     def __init__(
         self,
         bus: Bus,
-        writer: Writer,
+        appliers: Iterable[Applier],
         clock: Clock,
         stopping: asyncio.Event,
         *,
@@ -58,18 +78,18 @@ class Inbox:
         max_deliveries: int = MAX_DELIVERIES,
     ) -> None:
         self._bus = bus
-        self._writer = writer
+        self._appliers = {str(applier.kind): applier for applier in appliers}
         self._clock = clock
         self._stopping = stopping
         self._hold_seconds = hold_seconds
         self._return_seconds = return_seconds
         self._max_deliveries = max_deliveries
-        self._lanes: dict[str, deque[Delivery[Envelope]]] = {}
+        self._lanes: dict[_Subject, deque[Delivery[Envelope]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(PARALLEL_CALLS)
+        self._slots = asyncio.Semaphore(PARALLEL_SUBJECTS)
         self._held = 0
         self._has_room = asyncio.Event()
-        self.heard_at = clock.monotonic()
+        self.answered_at = clock.monotonic()
         """When the bus last answered a pull; the health check looks at it."""
 
     async def run(self) -> None:
@@ -95,14 +115,21 @@ class Inbox:
             _TROUBLE.labels("pull").inc()
             await self._pause(fault.delay_seconds)
             return
-        self.heard_at = self._clock.monotonic()
+        self.answered_at = self._clock.monotonic()
         unwanted = []
         for delivery in deliveries:
-            if self._writer.is_wanted(delivery.value):
+            if self._is_wanted(delivery.value):
                 self._enqueue(delivery)
             else:
                 unwanted.append(delivery)
         await asyncio.gather(*(_ack(delivery) for delivery in unwanted))
+
+    def _is_wanted(self, envelope: Envelope) -> bool:
+        applier = self._appliers.get(envelope.kind)
+        if applier is None:
+            _UNKNOWN.inc()
+            return False
+        return applier.is_wanted(envelope)
 
     async def _pull(self, batch: int) -> list[Delivery[Envelope]]:
         """Ends early when we are to stop; what arrives too late the bus delivers again."""
@@ -118,26 +145,26 @@ class Inbox:
             stop.cancel()
 
     def _enqueue(self, delivery: Delivery[Envelope]) -> None:
-        call_id = delivery.value.subject
+        subject = (delivery.value.kind, delivery.value.subject)
         self._hold(1)
-        lane = self._lanes.get(call_id)
+        lane = self._lanes.get(subject)
         if lane is not None:
             lane.append(delivery)
             return
-        self._lanes[call_id] = deque([delivery])
-        task = asyncio.create_task(self._work_off(call_id))
+        self._lanes[subject] = deque([delivery])
+        task = asyncio.create_task(self._work_off(subject))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _work_off(self, call_id: str) -> None:
-        lane = self._lanes[call_id]
+    async def _work_off(self, subject: _Subject) -> None:
+        lane = self._lanes[subject]
         while lane:
             if not await self._settle(lane[0]):
                 break
             lane.popleft()
             self._hold(-1)
         # What is left was to be held no longer: all of it goes back, so that the order stays.
-        del self._lanes[call_id]
+        del self._lanes[subject]
         self._hold(-len(lane))
         await asyncio.gather(*(_give_back(delivery, self._return_seconds) for delivery in lane))
 
@@ -167,15 +194,16 @@ class Inbox:
             pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
     async def _apply(self, delivery: Delivery[Envelope]) -> None:
+        applier = self._appliers[delivery.value.kind]
         try:
-            await self._writer.apply(delivery.value)
+            await applier.apply(delivery.value)
         except Retryable:
             raise
         except Exception:
             if delivery.attempts < self._max_deliveries:
                 raise
             _log.exception("event given up", event_id=delivery.value.id)
-            await self._writer.give_up(delivery.value)
+            await applier.give_up(delivery.value)
 
     async def _keep_alive(self) -> None:
         while True:

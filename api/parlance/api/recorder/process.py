@@ -1,141 +1,135 @@
 """The recorder process: opens its adapters, runs its loops, ends in order.
 
 `python -m parlance.api recorder`. Several may run at once; they share the work by row locks and by
-the durable consumer.
+the durable consumer. What is recorded, sent and deleted is up to the areas (`areas`).
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 from parlance.api.db import session
 from parlance.api.db.session import Database
-from parlance.api.domain.calls.results.writer import ResultWriter
-from parlance.api.domain.calls.stragglers import Stragglers
-from parlance.api.outbox.deletions import Eraser
+from parlance.api.outbox.deletions import Deleter
 from parlance.api.outbox.relay import Relay
+from parlance.api.recorder import areas as registry
+from parlance.api.recorder.areas import Adapters, Area
+from parlance.api.recorder.expiry import ExpiredRows, StagedUploads
+from parlance.api.recorder.inbox import Inbox
+from parlance.api.recorder.janitor import Janitor, Step
+from parlance.api.recorder.loops import Loops
+from parlance.api.recorder.orphans import OrphanObjects
 from parlance.api.settings import RecorderSettings, Settings
 from parlance.runtime import bus, kube, store, telemetry
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import Clock, SystemClock
 from parlance.runtime.errors import Retryable
 from parlance.runtime.process import Process
-from prometheus_client import Counter
-
-from .inbox import Inbox
-from .janitor import Janitor
 
 _log = structlog.get_logger(__name__)
-_FAULTS = Counter("parlance_recorder_loop_faults", "Rounds of a loop that failed.", ["loop"])
 
-ERASE_SECONDS = 1.0
+DELETE_SECONDS = 1.0
 MEASURE_SECONDS = 5.0
-MAX_PAUSE_SECONDS = 30.0
-DEAF_SECONDS = 120.0
+SILENT_SECONDS = 120.0
 """Connected, and yet no pull was answered for so long: a restart may help where waiting did not."""
 
 
 async def run(settings: Settings, process: Process) -> None:
     """Until the process is asked to stop."""
-    clock = SystemClock()
+    limits = settings.recorder
     async with contextlib.AsyncExitStack() as stack:
-        database = await stack.enter_async_context(session.open_database(settings.database))
-        cluster = await stack.enter_async_context(kube.open_kube(settings.kube))
-        objects = await stack.enter_async_context(store.open_store(settings.store))
-        events = await stack.enter_async_context(
-            bus.open_bus(settings.bus, client_name="recorder", wait_seconds=None)
-        )
-        limits = settings.recorder
-        writer = ResultWriter(database, objects, events, clock)
-        relay = Relay(database, cluster, events, clock, max_live_jobs=limits.max_live_jobs)
-        eraser = Eraser(database, cluster, objects, events, clock)
-        janitor = Janitor(database, cluster, objects, clock, orphan_seconds=limits.orphan_seconds)
-        stragglers = Stragglers(database, cluster, events, writer, clock)
+        open_ = await _open_adapters(settings, stack)
+        areas = registry.build_areas(open_, limits)
         inbox = Inbox(
-            events, writer, clock, process.stopping, hold_seconds=limits.hold_results_seconds
+            open_.bus,
+            [applier for area in areas for applier in area.appliers],
+            open_.clock,
+            process.stopping,
+            hold_seconds=limits.hold_results_seconds,
         )
         endpoint = await stack.enter_async_context(
             telemetry.serve_health(
                 settings.telemetry,
-                live=lambda: _check_live(inbox, events, clock),
-                ready=lambda: _check_ready(database, events),
+                live=lambda: _check_live(inbox, open_.bus, open_.clock),
+                ready=lambda: _check_ready(open_.database, open_.bus),
             )
         )
         _log.info("recorder started", host=endpoint.host, port=endpoint.port)
-        loop = _Loop(process.stopping)
         async with asyncio.TaskGroup() as group:
             group.create_task(inbox.run())
-            group.create_task(_relay_forever(relay, loop, limits))
-            group.create_task(loop.every(ERASE_SECONDS, "erase", eraser.erase_due))
-            group.create_task(loop.every(MEASURE_SECONDS, "measure", relay.measure))
-            group.create_task(loop.every(limits.janitor_seconds, "janitor", janitor.run_pass))
-            group.create_task(loop.every(limits.janitor_seconds, "stragglers", stragglers.run_pass))
+            _start_loops(group, Loops(process.stopping), open_, areas, limits)
     _log.info("recorder stopped")
 
 
-class _Loop:
-    """Rounds of work with pauses that a stop signal ends."""
-
-    def __init__(self, stopping: asyncio.Event) -> None:
-        self._stopping = stopping
-
-    @property
-    def goes_on(self) -> bool:
-        return not self._stopping.is_set()
-
-    async def every(
-        self, seconds: float, name: str, action: Callable[[], Awaitable[object]]
-    ) -> None:
-        """Run the action again and again; after faults with growing pauses."""
-        pause = seconds
-        while self.goes_on:
-            is_done = await self.attempt(name, action)
-            pause = (
-                seconds if is_done else min(max(2 * pause, 1.0), max(seconds, MAX_PAUSE_SECONDS))
-            )
-            await self.pause(pause)
-
-    async def attempt(self, name: str, action: Callable[[], Awaitable[object]]) -> bool:
-        try:
-            await action()
-        except Retryable as fault:
-            _FAULTS.labels(name).inc()
-            _log.warning("put off", loop=name, problem=str(fault))
-        # Top of a loop: a defect here must not take the other loops down with it.
-        except Exception:  # noqa: BLE001 - the reason stands above
-            _FAULTS.labels(name).inc()
-            _log.exception("loop round failed", loop=name)
-        else:
-            return True
-        return False
-
-    async def pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
+async def _open_adapters(settings: Settings, stack: contextlib.AsyncExitStack) -> Adapters:
+    return Adapters(
+        database=await stack.enter_async_context(session.open_database(settings.database)),
+        kube=await stack.enter_async_context(kube.open_kube(settings.kube)),
+        store=await stack.enter_async_context(store.open_store(settings.store)),
+        bus=await stack.enter_async_context(
+            bus.open_bus(settings.bus, client_name="recorder", wait_seconds=None)
+        ),
+        clock=SystemClock(),
+    )
 
 
-async def _relay_forever(relay: Relay, loop: _Loop, limits: RecorderSettings) -> None:
-    """Without a pause as long as there is a full batch to do."""
-    settled = 0
+def _start_loops(
+    group: asyncio.TaskGroup,
+    loops: Loops,
+    open_: Adapters,
+    areas: Sequence[Area],
+    limits: RecorderSettings,
+) -> None:
+    relay = Relay(open_.database, [each for area in areas for each in area.senders], open_.clock)
+    deleter = Deleter(
+        open_.database, [each for area in areas for each in area.deletion_handlers], open_.clock
+    )
+    janitor = _build_janitor(open_, areas, limits)
+    for kind in relay.kinds:
+        group.create_task(_relay_forever(loops, relay, kind, limits))
+    group.create_task(loops.every(DELETE_SECONDS, "delete", deleter.delete_due))
+    group.create_task(loops.every(MEASURE_SECONDS, "measure", relay.measure))
+    group.create_task(loops.every(limits.janitor_seconds, "janitor", janitor.run_pass))
+    for area in areas:
+        for name, each in area.rounds.items():
+            group.create_task(loops.every(each.seconds, name, each.action))
 
-    async def relay_once() -> None:
-        nonlocal settled
-        settled = await relay.relay_batch(limits.relay_batch)
 
-    pause = limits.relay_poll_seconds
-    while loop.goes_on:
-        settled = 0
-        is_done = await loop.attempt("relay", relay_once)
-        pause = limits.relay_poll_seconds if is_done else min(2 * pause, MAX_PAUSE_SECONDS)
-        if settled < limits.relay_batch:
-            await loop.pause(pause)
+async def _relay_forever(loops: Loops, relay: Relay, kind: str, limits: RecorderSettings) -> None:
+    """Each kind has a loop of its own, so that one whose receiver is away does not hold up the
+    others."""
+    await loops.drain(
+        limits.relay_poll_seconds,
+        "relay",
+        limits.relay_batch,
+        lambda: relay.relay_batch(kind, limits.relay_batch),
+    )
+
+
+def _build_janitor(open_: Adapters, areas: Iterable[Area], limits: RecorderSettings) -> Janitor:
+    staged = StagedUploads(open_.store, open_.clock, orphan_seconds=limits.orphan_seconds)
+    orphans = OrphanObjects(
+        open_.database,
+        open_.store,
+        open_.bus,
+        open_.clock,
+        [each for area in areas for each in area.owners],
+        orphan_seconds=limits.orphan_seconds,
+        max_suspects=limits.max_orphan_suspects,
+    )
+    rows = ExpiredRows(open_.database, open_.clock)
+    steps: dict[str, Step] = {"staged_upload": staged.delete, "orphan_object": orphans.delete}
+    for area in areas:
+        steps.update(area.janitor_steps)
+    steps["idempotency_key"] = rows.delete_idempotency_keys
+    steps["tombstone"] = rows.delete_tombstones
+    return Janitor(steps)
 
 
 async def _check_live(inbox: Inbox, events: Bus, clock: Clock) -> Mapping[str, str]:
-    silent_seconds = clock.monotonic() - inbox.heard_at
-    if events.is_connected and silent_seconds > DEAF_SECONDS:
+    silent_seconds = clock.monotonic() - inbox.answered_at
+    if events.is_connected and silent_seconds > SILENT_SECONDS:
         return {"bus": f"no answer for {silent_seconds:.0f} s"}
     return {}
 

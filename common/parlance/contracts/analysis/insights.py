@@ -142,6 +142,10 @@ class AnalyzerError(StrEnum):
     """Why an analyser gave no result."""
 
     UNSUPPORTED_LANGUAGE = "unsupported_language"
+    NEEDS_VOICE = "needs_voice"
+    """It measures speech, and the document is text."""
+    RULES_UNREADABLE = "rules_unreadable"
+    """The company's tracker rules could not be read from the store."""
     DEPENDENCY_FAILED = "dependency_failed"
     TIMED_OUT = "timed_out"
     OUT_OF_MEMORY = "out_of_memory"
@@ -155,6 +159,9 @@ class AnalyzerRun(Value):
 
     name: str
     version: str
+    config: str = ""
+    """Hash of its options, tracker rules included; "" without any. Name, version and this are the
+    key of its result."""
     ok: bool
     seconds: float
     error_code: str | None = None

@@ -64,19 +64,25 @@ _STEP_OF = {
 }
 
 
-class Queued(Value):
-    """The operator accepted and dispatched the job. Carries what the recorder needs for a call
-    that came by kubectl and has no row yet."""
+class CallSource(Value):
+    """Where the audio of a call is, and how to take it: what a CallJob says of it."""
 
     name: str
+    """Of the CallJob."""
     namespace: str
-    uid: str
     object_key: str | None = None
     uri: str | None = None
     sha256: str | None = None
     media_type: str | None = None
     channels: ChannelPolicy = ChannelPolicy.AUTO
     language: str = "auto"
+
+
+class Queued(CallSource):
+    """The operator accepted and dispatched the job. Carries what the recorder needs for a call
+    that came by kubectl and has no row yet."""
+
+    uid: str
     priority: Priority = Priority.STANDARD
 
 
@@ -126,10 +132,23 @@ class Reset(Value):
     """Of the model whose segments follow; their ids begin anew."""
 
 
+TRANSCRIBED_PERCENT = 95
+ANALYZED_PERCENT = 99
+"""100 once the result can be queried."""
+
+
+def plan_percent(processed_seconds: float, total_seconds: float) -> int:
+    """Of a call that is being transcribed. Its worker and the operator both tell clients how far
+    it is, so both count by this."""
+    share = min(1.0, processed_seconds / total_seconds) if total_seconds > 0 else 0.0
+    return int(share * TRANSCRIBED_PERCENT)
+
+
 class Progress(Value):
     """How far the call is, and what it waits for."""
 
     percent: int = Field(ge=0, le=100)
+    """By `plan_percent` until it is transcribed."""
     stage: Stage
     processed_seconds: float
     total_seconds: float
@@ -246,19 +265,11 @@ def step_of(data: EventData) -> Step:
     return _STEP_OF[EventType(EVENTS.type_of(data))]
 
 
-class CallDispatch(Dispatch):
+class CallDispatch(Dispatch, CallSource):
     """Everything a worker needs to do one call."""
 
     kind: ClassVar[Kind] = Kind.CALL
     call_id: CallId
-    name: str
-    namespace: str
-    object_key: str | None = None
-    uri: str | None = None
-    sha256: str | None = None
-    media_type: str | None = None
-    channels: ChannelPolicy = ChannelPolicy.AUTO
-    language: str = "auto"
     stages: tuple[Stage, ...] = (Stage.TRANSCRIBE, Stage.SPEAKERS, Stage.INSIGHTS)
     seconds_left: float | None = Field(default=None, gt=0)
     """How long the call may be worked on before its deadline, from when a worker begins."""

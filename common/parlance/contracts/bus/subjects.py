@@ -69,6 +69,11 @@ def format_events_of_company(company: CompanySlug) -> str:
     return f"events.{company}.>"
 
 
+def format_events_of_company_kind(company: CompanySlug, kind: Kind) -> str:
+    """Filter for every event of one kind in a company."""
+    return f"events.{company}.{kind}.>"
+
+
 def format_events_of_kind(kind: Kind) -> str:
     return f"events.*.{kind}.>"
 

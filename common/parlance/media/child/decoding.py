@@ -38,11 +38,11 @@ def warm_up() -> None:
             _Resampler(frame, frame.layout.name, wire.BYTES_PER_SAMPLE).push(frame)
 
 
-def run(channel: Channel, file: RemoteFile, job: dict[str, Any], protections: list[str]) -> None:
+def run(channel: Channel, file: RemoteFile, job: dict[str, Any]) -> None:
     container = opening.open_media(file, job["demuxer"])
     stream = opening.choose_stream(container, job["limits"])
     reader = reading.Reader(container, stream)
-    output = _Output(channel, stream, job, protections)
+    output = _Output(channel, stream, job)
     for frame in _read_frames(reader, job["limits"]):
         output.write(frame)
     output.finish()
@@ -80,13 +80,10 @@ def _check_total(seconds: float, is_cut: bool, limits: dict[str, Any]) -> None:
 class _Output:
     """Resamples frames and sends PCM in whole blocks. The first frame decides the channels."""
 
-    def __init__(
-        self, channel: Channel, stream: Any, job: dict[str, Any], protections: list[str]
-    ) -> None:
+    def __init__(self, channel: Channel, stream: Any, job: dict[str, Any]) -> None:
         self._channel = channel
         self._stream = stream
         self._job = job
-        self._protections = protections
         self._fills_gaps = job["demuxer"] in _GAP_DEMUXERS
         self._resampler: _Resampler | None = None
         self._layout = ""
@@ -134,7 +131,6 @@ class _Output:
                 "channels": frame.layout.nb_channels,
                 "sample_rate_hz": frame.sample_rate,
                 "header_seconds": self._read_header_seconds(),
-                "protections": self._protections,
             }
         )
 

@@ -4,9 +4,11 @@ Everything that can go wrong with the file ends as an error message on the socke
 (a crash, a limit) the parent sees as the end of the process.
 """
 
+import functools
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from parlance.media.child import sandbox
@@ -41,8 +43,9 @@ def run_job(descriptor: int, parent_pid: int) -> NoReturn:
 
 def _answer(channel: Channel, parent_pid: int) -> None:
     job = json.loads(channel.receive())
+    run = _prepare(channel, job, parent_pid)  # what fails here says nothing about the file
     try:
-        _run(channel, job, parent_pid)
+        run()
     except Refusal as refusal:
         channel.send_message({"kind": "error", "code": refusal.code, "detail": refusal.detail})
     except MemoryError:
@@ -53,19 +56,18 @@ def _answer(channel: Channel, parent_pid: int) -> None:
         _report_undecodable(channel, f"the decoder failed ({type(error).__name__})")
 
 
-def _run(channel: Channel, job: dict[str, Any], parent_pid: int) -> None:
+def _prepare(channel: Channel, job: dict[str, Any], parent_pid: int) -> Callable[[], None]:
+    """Everything up to the first byte of the file. The parent gives none before it has seen the
+    report."""
     sandbox.confine(job, parent_pid)
-    # FFmpeg is loaded after the limits and before the file system is closed; no byte of the
-    # untrusted file is read before that.
+    # FFmpeg is loaded after the limits and before the file system is closed.
     from parlance.media.child import decoding, measuring, remote
 
     decoding.warm_up()
-    protections = sandbox.lock()
+    channel.send_message({"kind": "sandbox", "protections": sandbox.lock()})
     file = remote.RemoteFile(channel, job["size_bytes"], job["max_read_bytes"])
-    if job["mode"] == "probe":
-        measuring.run(channel, file, job, protections)
-    else:
-        decoding.run(channel, file, job, protections)
+    run = measuring.run if job["mode"] == "probe" else decoding.run
+    return functools.partial(run, channel, file, job)
 
 
 def _report_undecodable(channel: Channel, detail: str) -> None:

@@ -19,7 +19,7 @@ _MAX_CHECKED_PACKETS = 2_000
 _CLOCK_EVERY_PACKETS = 1_024
 
 
-def run(channel: Channel, file: RemoteFile, job: dict[str, Any], protections: list[str]) -> None:
+def run(channel: Channel, file: RemoteFile, job: dict[str, Any]) -> None:
     limits, demuxer = job["limits"], job["demuxer"]
     container = opening.open_media(file, demuxer)
     stream = opening.choose_stream(container, limits)
@@ -46,7 +46,6 @@ def run(channel: Channel, file: RemoteFile, job: dict[str, Any], protections: li
             "duration_estimated": is_estimated,
             "decoded_seconds_checked": checked_seconds,
             "truncated": is_cut,
-            "protections": protections,
         }
     )
 

@@ -2,8 +2,9 @@
 
 Three layers, each enough against the usual attack: limits of the kernel (memory, CPU, no file can
 grow), no new privileges, and a seccomp filter that leaves the calls a computation needs: no open,
-no socket, no exec, no new process or thread. Where seccomp is not to be had, an empty network
-namespace takes its place if the kernel lets us make one.
+no socket, no exec, no new process or thread. Where seccomp is not to be had, the parent refuses to
+read files, unless a setting allows it; then an empty network namespace takes its place, if the
+kernel lets us make one.
 
 Pure data is on top, so that the filter can be read; numbers are from the kernel's tables.
 """
@@ -58,6 +59,7 @@ _ARCHITECTURES = {"x86_64": (0, 0xC000_003E), "aarch64": (1, 0xC000_00B7)}
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_GET_NO_NEW_PRIVS = 39
 _PR_SET_SECCOMP = 22
 _SECCOMP_MODE_FILTER = 2
 _CLONE_NEWNET = 0x4000_0000
@@ -96,10 +98,12 @@ def confine(job: dict[str, Any], parent_pid: int) -> None:
 def lock() -> list[str]:
     """Close the door: from here on only computing and the open socket are left.
 
-    Returns the names of what holds, for the parent's metrics.
+    Returns the names of what holds. The parent decides whether that is enough (`host`).
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    protections = ["rlimits", "no_new_privileges"]
+    protections = ["rlimits"]
+    if libc.prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1:
+        protections.append("no_new_privileges")
     if _install_filter(libc):
         return [*protections, "seccomp"]
     if libc.unshare(_CLONE_NEWNET) == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from parlance.inference.analysis import spans
-from parlance.inference.analysis.call import Track
+from parlance.inference.analysis.documents import Track
 
 STRETCH_PAUSE_MS = 1000
 """A speaker who is silent for this long has stopped."""

@@ -1,5 +1,6 @@
 """How far a call is: kept while its windows are done, told by signs of life."""
 
+from parlance.contracts.bus import calls as call_events
 from parlance.contracts.bus.calls import Progress, SegmentsReady
 from parlance.contracts.calls import Stage
 from parlance.inference.engine.waits import Awaited
@@ -21,9 +22,8 @@ class CallProgress:
         self._total_seconds = self._total_seconds or ready.total_seconds
 
     def build_event(self, awaited: Awaited | None) -> Progress:
-        share = self._processed_seconds / self._total_seconds if self._total_seconds else 0.0
         return Progress(
-            percent=min(int(share * 100), 99),
+            percent=call_events.plan_percent(self._processed_seconds, self._total_seconds),
             stage=Stage.TRANSCRIBE,
             processed_seconds=self._processed_seconds,
             total_seconds=self._total_seconds,

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.analysis.insights import Insights, TrackerRules
 from parlance.contracts.bus.calls import (
     Analyzed,
     CallDispatch,
@@ -26,8 +26,11 @@ from parlance.contracts.bus.calls import (
 from parlance.contracts.bus.envelopes import Envelope, parse_data
 from parlance.contracts.calls import ChannelPolicy, MediaInfo, ModelInfo, Stage, Transcript
 from parlance.contracts.problems import Problem
+from parlance.inference.analysis import rules
+from parlance.inference.analysis.documents import Document
+from parlance.inference.analysis.progress import Analysis
 from parlance.inference.asr.transcriber import Transcriber
-from parlance.inference.calls import fetching, intake, metrics, segments
+from parlance.inference.calls import documents, fetching, intake, metrics, segments
 from parlance.inference.calls.artefacts import Artefact, ArtefactStore
 from parlance.inference.calls.errors import InputRejected
 from parlance.inference.calls.fetching import FETCHING, Fetcher
@@ -36,6 +39,7 @@ from parlance.inference.calls.past import CallPast
 from parlance.inference.calls.progress import CallProgress
 from parlance.inference.calls.recording import WindowOpener, WindowStream
 from parlance.inference.calls.transcription import MODEL, Tally, Transcription
+from parlance.inference.engine import waits
 from parlance.inference.engine.gate import Gate
 from parlance.inference.engine.kinds import Run
 from parlance.inference.engine.patience import Patience
@@ -44,7 +48,7 @@ from parlance.inference.speakers import channels, echo, roles
 from parlance.runtime.errors import ObjectNotFound
 from parlance.runtime.store import Store
 
-Analyze = Callable[[Transcript], Awaitable[Insights]]
+Analyze = Callable[[Document, TrackerRules | None], Awaitable[Analysis]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +242,7 @@ class CallTask:
         dispatch = self._run.dispatch
         with self._timed("insights"):
             if Stage.INSIGHTS in dispatch.stages:
-                insights = await self._tools.analyze(transcript)
+                insights = await self._build_insights(transcript)
             else:
                 insights = Insights(call_id=dispatch.call_id, attempt=dispatch.attempt)
         with self._timed("store"):
@@ -255,6 +259,15 @@ class CallTask:
                 timings={stage: round(seconds, 4) for stage, seconds in self._timings.items()},
             )
         )
+
+    async def _build_insights(self, transcript: Transcript) -> Insights:
+        dispatch = self._run.dispatch
+        tracker_rules = await self._run.patience.persist(
+            waits.STORE, lambda: rules.fetch_rules(self._tools.store, dispatch.company)
+        )
+        document = await asyncio.to_thread(documents.build_document, transcript)
+        analysis = await self._tools.analyze(document, tracker_rules)
+        return analysis.build_insights(dispatch.call_id, dispatch.attempt)
 
     def _note_asr(self, stream: WindowStream, tally: Tally) -> None:
         self._timings["asr_wait"] = tally.wait_seconds

@@ -16,9 +16,6 @@ from parlance.contracts.bus.calls import EventType
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.lifecycle import Life, Step
 
-TRANSCRIBED_PERCENT = 95
-ANALYZED_PERCENT = 99
-
 OWN_PROGRESS = "operator"
 """First part of the detail in the ids of our own progress events; workers give signs of life by
 events of the same type."""
@@ -149,14 +146,14 @@ def _fold_segments(facts: Facts, event: Envelope) -> Facts:
     segments = envelopes.parse_data(event, call_events.SegmentsReady)
     processed_seconds = max(facts.processed_seconds, segments.processed_seconds)
     total_seconds = segments.total_seconds or facts.total_seconds
-    share = min(1.0, processed_seconds / total_seconds) if total_seconds > 0 else 0.0
+    percent = call_events.plan_percent(processed_seconds, total_seconds)
     return dataclasses.replace(
         facts,
         started_at=facts.started_at or facts.heard_at,
         waiting=None,
         processed_seconds=processed_seconds,
         total_seconds=total_seconds,
-        percent=max(facts.percent, int(share * TRANSCRIBED_PERCENT)),
+        percent=max(facts.percent, percent),
     )
 
 
@@ -165,7 +162,7 @@ def _fold_transcribed(facts: Facts, event: Envelope) -> Facts:
     return dataclasses.replace(
         facts,
         stage=RunStage.INSIGHTS,
-        percent=max(facts.percent, TRANSCRIBED_PERCENT),
+        percent=max(facts.percent, call_events.TRANSCRIBED_PERCENT),
         processed_seconds=transcribed.duration_seconds,
         total_seconds=transcribed.duration_seconds,
     )
@@ -176,7 +173,7 @@ def _fold_analyzed(facts: Facts, event: Envelope) -> Facts:
     return dataclasses.replace(
         facts,
         stage=RunStage.STORE,
-        percent=ANALYZED_PERCENT,
+        percent=call_events.ANALYZED_PERCENT,
         processed_seconds=analyzed.duration_seconds,
         total_seconds=analyzed.duration_seconds,
         is_analyzed=True,

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from parlance.contracts.bus import calls as call_events
-from parlance.contracts.bus.calls import CallDispatch, EventData
+from parlance.contracts.bus.calls import CallDispatch, CallSource, EventData
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.calls import Stage
 from parlance.contracts.crs.meta import Reason
@@ -27,25 +27,32 @@ EVENT_STAGES = {
 
 
 def build_dispatch(job: CallJob, *, attempt: int, now: datetime) -> CallDispatch:
-    spec, metadata = job.spec, job.metadata
+    spec = job.spec
     return CallDispatch(
+        **dict(_build_source(job)),
         call_id=job.call_id,
         company=CompanySlug(spec.company),
         attempt=attempt,
         backoff_limit=spec.backoff_limit,
+        uid=job.metadata.uid,
+        stages=tuple(stage.stage for stage in spec.stages),
+        priority=spec.priority_class.priority,
+        seconds_left=_count_seconds_left(job, now=now),
+        dispatched_at=now,
+    )
+
+
+def _build_source(job: CallJob) -> CallSource:
+    spec, metadata = job.spec, job.metadata
+    return CallSource(
         name=metadata.name,
         namespace=metadata.namespace,
-        uid=metadata.uid,
         object_key=spec.audio.object_key,
         uri=spec.audio.uri,
         sha256=spec.audio.sha256,
         media_type=spec.audio.media_type,
         channels=spec.channels.policy,
         language=spec.language,
-        stages=tuple(stage.stage for stage in spec.stages),
-        priority=spec.priority_class.priority,
-        seconds_left=_count_seconds_left(job, now=now),
-        dispatched_at=now,
     )
 
 
@@ -58,18 +65,10 @@ def _count_seconds_left(job: CallJob, *, now: datetime) -> float:
 
 def build_queued(job: CallJob, *, attempt: int, now: datetime) -> Envelope:
     """Carries all that the recorder needs to make the row of a call that came by kubectl."""
-    spec, metadata = job.spec, job.metadata
     data = call_events.Queued(
-        name=metadata.name,
-        namespace=metadata.namespace,
-        uid=metadata.uid,
-        object_key=spec.audio.object_key,
-        uri=spec.audio.uri,
-        sha256=spec.audio.sha256,
-        media_type=spec.audio.media_type,
-        channels=spec.channels.policy,
-        language=spec.language,
-        priority=spec.priority_class.priority,
+        **dict(_build_source(job)),
+        uid=job.metadata.uid,
+        priority=job.spec.priority_class.priority,
     )
     return _wrap(job, data, attempt=attempt, now=now)
 

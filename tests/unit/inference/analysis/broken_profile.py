@@ -3,33 +3,31 @@
 import os
 import signal
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from parlance.contracts.analysis.insights import TrackerRule
-from parlance.inference.analysis import analyzers
-from parlance.inference.analysis.analyzers import Analyzer, Findings, Shared
-from parlance.inference.analysis.call import Call
+from parlance.contracts.analysis.insights import TrackerRules
+from parlance.inference.analysis import profiles
+from parlance.inference.analysis.analyzers.base import Analyzer, Findings, ForEverything, Shared
+from parlance.inference.analysis.documents import Document
 
 
 @dataclass(frozen=True, slots=True)
-class Misbehaving:
+class Misbehaving(ForEverything):
     """Does what its subclass does, where `summary` would run."""
 
     name: ClassVar[str] = "summary"
     version: ClassVar[str] = "broken"
     needs: ClassVar[tuple[str, ...]] = ("sentences",)
-    languages: ClassVar[tuple[str, ...]] = ()
 
 
 class Raising(Misbehaving):
-    def run(self, call: Call, shared: Shared) -> Findings:
+    def run(self, document: Document, shared: Shared) -> Findings:
         raise ValueError("secret words of the call")
 
 
 class Spinning(Misbehaving):
-    def run(self, call: Call, shared: Shared) -> Findings:
+    def run(self, document: Document, shared: Shared) -> Findings:
         while True:
             pass
 
@@ -37,27 +35,27 @@ class Spinning(Misbehaving):
 class Deaf(Misbehaving):
     """Hangs with its timer switched off, as a C function would."""
 
-    def run(self, call: Call, shared: Shared) -> Findings:
+    def run(self, document: Document, shared: Shared) -> Findings:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
         while True:
             time.sleep(1)
 
 
 class Greedy(Misbehaving):
-    def run(self, call: Call, shared: Shared) -> Findings:
+    def run(self, document: Document, shared: Shared) -> Findings:
         hoard: list[bytearray] = []
         while True:
             hoard.append(bytearray(2**20))
 
 
 class Dying(Misbehaving):
-    def run(self, call: Call, shared: Shared) -> Findings:
+    def run(self, document: Document, shared: Shared) -> Findings:
         os.kill(os.getpid(), signal.SIGKILL)
         return Findings()
 
 
 class Noisy(Misbehaving):
-    def run(self, call: Call, shared: Shared) -> Findings:
+    def run(self, document: Document, shared: Shared) -> Findings:
         os.write(1, b"this is no frame\n")
         return Findings()
 
@@ -66,40 +64,40 @@ class FailingFirst(Misbehaving):
     name: ClassVar[str] = "sentences"
     needs: ClassVar[tuple[str, ...]] = ()
 
-    def run(self, call: Call, shared: Shared) -> Findings:
+    def run(self, document: Document, shared: Shared) -> Findings:
         raise ValueError
 
 
 def _replace(culprit: Analyzer) -> tuple[Analyzer, ...]:
     return tuple(
         culprit if analyzer.name == culprit.name else analyzer
-        for analyzer in analyzers.build_lexical(())
+        for analyzer in profiles.build_lexical(TrackerRules())
     )
 
 
-def build_raising(_rules: Sequence[TrackerRule]) -> tuple[Analyzer, ...]:
+def build_raising(_rules: TrackerRules | None) -> tuple[Analyzer, ...]:
     return _replace(Raising())
 
 
-def build_spinning(_rules: Sequence[TrackerRule]) -> tuple[Analyzer, ...]:
+def build_spinning(_rules: TrackerRules | None) -> tuple[Analyzer, ...]:
     return _replace(Spinning())
 
 
-def build_deaf(_rules: Sequence[TrackerRule]) -> tuple[Analyzer, ...]:
+def build_deaf(_rules: TrackerRules | None) -> tuple[Analyzer, ...]:
     return _replace(Deaf())
 
 
-def build_greedy(_rules: Sequence[TrackerRule]) -> tuple[Analyzer, ...]:
+def build_greedy(_rules: TrackerRules | None) -> tuple[Analyzer, ...]:
     return _replace(Greedy())
 
 
-def build_dying(_rules: Sequence[TrackerRule]) -> tuple[Analyzer, ...]:
+def build_dying(_rules: TrackerRules | None) -> tuple[Analyzer, ...]:
     return _replace(Dying())
 
 
-def build_noisy(_rules: Sequence[TrackerRule]) -> tuple[Analyzer, ...]:
+def build_noisy(_rules: TrackerRules | None) -> tuple[Analyzer, ...]:
     return _replace(Noisy())
 
 
-def build_failing_first(_rules: Sequence[TrackerRule]) -> tuple[Analyzer, ...]:
+def build_failing_first(_rules: TrackerRules | None) -> tuple[Analyzer, ...]:
     return _replace(FailingFirst())

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from parlance.contracts.calls import MediaInfo, ModelInfo, Role, Segment, Speech, Transcript
-from parlance.inference.analysis import call
-from parlance.inference.analysis.call import Call, Utterance
-from parlance.inference.analysis.sentences import Sentence
+from parlance.contracts.calls import MediaInfo, ModelInfo, Role, Segment, Speech, Transcript, Word
+from parlance.inference.analysis.documents import Document, Unit
+from parlance.inference.analysis.passages import Sentence
+from parlance.inference.calls import documents
 
 Times = Sequence[tuple[float, float]]
 
 
-def utterance(
+def unit(
     content: str,
     start: float = 0.0,
     end: float | None = None,
@@ -19,25 +19,47 @@ def utterance(
     role: Role = Role.UNKNOWN,
     id_: str = "",
     word_times: tuple[tuple[float, float], ...] = (),
-) -> Utterance:
+) -> Unit:
     """One second per character unless `end` says otherwise, so that places are easy to work out."""
     until = start + len(content) if end is None else end
-    key = f"speaker_{speaker}"
-    return Utterance(
-        id_ or f"{start}-{speaker}", speaker, key, role, start, until, content, word_times
+    return Unit(
+        id_ or f"{start}-{speaker}", f"speaker_{speaker}", role, start, until, content, word_times
     )
 
 
 def build_call(
-    *utterances: Utterance,
+    *units: Unit,
     voice: Sequence[Times] | None = None,
     duration: float = 60.0,
     language: str = "en",
-) -> Call:
-    """`voice`: times of speech by channel."""
-    speech = [Speech(channel=c, spans=tuple(spans)) for c, spans in enumerate(voice or ())]
-    return call.build_call(
-        duration_seconds=duration, language=language, utterances=utterances, speech=speech
+) -> Document:
+    """`voice`: times of speech by channel; a speaker with a number speaks on that channel."""
+    built = transcript(
+        *(_build_segment(said) for said in units),
+        voice=voice or (),
+        duration=duration,
+        language=language,
+    )
+    return documents.build_document(built)
+
+
+def _build_segment(said: Unit) -> Segment:
+    number = said.speaker.rpartition("_")[2]
+    parts = said.text.split()
+    times = said.word_times or ()
+    words = tuple(
+        Word(text=parts[n] if n < len(parts) else "", start_seconds=a, end_seconds=b)
+        for n, (a, b) in enumerate(times)
+    )
+    return Segment(
+        id=said.id,
+        channel=int(number) if number.isdecimal() else 0,
+        speaker=said.speaker,
+        role=said.role,
+        start_seconds=said.start,
+        end_seconds=said.end,
+        text=said.text,
+        words=words or None,
     )
 
 

@@ -3,27 +3,20 @@
 import pytest
 from parlance.contracts.analysis.insights import CallSentiment, TrackerResult
 from parlance.contracts.calls import Role, Sentiment
-from parlance.inference.analysis import frames
-from parlance.inference.analysis.analyzers import Findings, SentimentFindings, TrackerFindings
-from parlance.inference.analysis.frames import Kind
+from parlance.inference.analysis.analyzers.base import Findings
+from parlance.inference.analysis.analyzers.sentiment import SentimentFindings
+from parlance.inference.analysis.analyzers.trackers import TrackerFindings
+from parlance.inference.analysis.isolation import frames
+from parlance.inference.analysis.isolation.frames import Kind
 
-from tests.unit.inference.analysis.calls import utterance
+from tests.unit.inference.analysis.calls import unit
 
-ORDER = frames.Order(
-    call_id="c",
-    attempt=1,
-    duration_seconds=1,
-    language="en",
-    speech=(),
-    rules=(),
-    budget_seconds=1,
-)
 NEUTRAL = Sentiment(score=0.0, label="neutral")
 
 
 def merged(findings: Findings) -> tuple[dict[str, object], int]:
     fields: dict[str, object] = {}
-    parts = list(frames.format_parts(ORDER, findings))
+    parts = list(frames.format_parts(findings))
     for part in parts:
         kind, length = frames.parse_header(part[: frames.HEADER.size])
         payload = part[frames.HEADER.size :]
@@ -34,13 +27,13 @@ def merged(findings: Findings) -> tuple[dict[str, object], int]:
 
 def test_utterances_come_back_as_they_were() -> None:
     said = [
-        utterance("Hé \x00 “you”\n", 0.1, 0.3, role=Role.AGENT, word_times=((0.1, 0.2),)),
-        utterance("", 1, 2, speaker=1),
+        unit("Hé \x00 “you”\n", 0.1, 0.3, role=Role.AGENT, word_times=((0.1, 0.2),)),
+        unit("", 1, 2, speaker=1),
     ]
 
-    frame = frames.format_utterances(said)
+    frame = frames.format_units(said)
 
-    assert frames.parse_utterances(frame[frames.HEADER.size :]) == said
+    assert frames.parse_units(frame[frames.HEADER.size :]) == said
 
 
 def test_many_findings_travel_in_small_parts_and_come_back_whole() -> None:

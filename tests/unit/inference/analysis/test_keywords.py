@@ -1,7 +1,8 @@
 """Keywords against C-values worked out by hand."""
 
-from parlance.inference.analysis import keywords, stopwords
-from parlance.inference.analysis.keywords import KeywordOptions
+from parlance.inference.analysis import stopwords
+from parlance.inference.analysis.analyzers import keywords
+from parlance.inference.analysis.analyzers.keywords import KeywordOptions
 
 from tests.unit.inference.analysis.calls import sentence
 

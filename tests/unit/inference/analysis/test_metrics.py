@@ -6,20 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from parlance.contracts.analysis.insights import CallMetrics, SpeakerMetrics
-from parlance.inference.analysis import metrics, sentences, turns
-from parlance.inference.analysis.call import Utterance
+from parlance.inference.analysis import turns
+from parlance.inference.analysis.analyzers import metrics, sentences
+from parlance.inference.analysis.documents import Unit
 
 from tests.unit.inference.analysis import calls
-from tests.unit.inference.analysis.calls import Times, utterance
+from tests.unit.inference.analysis.calls import Times, unit
 
 # The worked example of docs/reference/insights.md: 60 s.
 A = [(1, 5), (5.5, 9), (20, 30), (45, 52)]
 B = [(10, 14), (24, 24.6), (29.5, 38)]
 
 
-def measure(*voice: Times, duration: float = 60.0, said: tuple[Utterance, ...] = ()) -> CallMetrics:
+def measure(*voice: Times, duration: float = 60.0, said: tuple[Unit, ...] = ()) -> CallMetrics:
     built = calls.build_call(*said, voice=voice, duration=duration)
-    return metrics.measure_call(built, sentences.find_sentences(built))
+    return metrics.measure_document(built, sentences.find_sentences(built))
 
 
 def pair(measured: CallMetrics) -> tuple[SpeakerMetrics, SpeakerMetrics]:
@@ -140,7 +141,7 @@ def test_going_on_after_ones_own_silence_is_no_response() -> None:
 
 
 def test_words_per_minute_are_words_over_talk() -> None:
-    said = (utterance("word " * 49, 1, 5), utterance("word " * 21, 10, 14, speaker=1))
+    said = (unit("word " * 49, 1, 5), unit("word " * 21, 10, 14, speaker=1))
 
     # 49 x 60 / 24.5 = 120; 21 x 60 / 13.1 = 96.18
     measured = measure(A, B, said=said)
@@ -150,7 +151,7 @@ def test_words_per_minute_are_words_over_talk() -> None:
 
 
 def test_words_per_minute_need_five_seconds_of_talk() -> None:
-    said = (utterance("one two", 0, 4),)
+    said = (unit("one two", 0, 4),)
 
     assert measure([(0, 4.999)], said=said).speakers[0].words_per_minute is None
     # 2 x 60 / 5
@@ -159,9 +160,9 @@ def test_words_per_minute_need_five_seconds_of_talk() -> None:
 
 def test_questions_are_sentences_with_a_question_mark() -> None:
     said = (
-        utterance("Is it? Yes. Why", 0, 5),
-        utterance("not?", 5.5, 6),
-        utterance("Ok?", 7, 8, speaker=1),
+        unit("Is it? Yes. Why", 0, 5),
+        unit("not?", 5.5, 6),
+        unit("Ok?", 7, 8, speaker=1),
     )
 
     assert [s.questions for s in measure([(0, 6)], [(7, 8)], said=said).speakers] == [2, 1]
@@ -229,7 +230,7 @@ SPANS = st.lists(
 def test_for_any_call_the_parts_add_up(voice: list[Times], duration_ms: int) -> None:
     built = calls.build_call(voice=voice, duration=duration_ms / 1000)
 
-    measured = metrics.measure_call(built, ())
+    measured = metrics.measure_document(built, ())
 
     def ms(seconds: float) -> int:
         return round(seconds * 1000)

@@ -1,6 +1,7 @@
 """The analysis process: isolation, bounds, and what a call of any shape comes to."""
 
 import asyncio
+import contextlib
 import os
 import resource
 import signal
@@ -8,14 +9,22 @@ import time
 
 import psutil
 import pytest
-from parlance.contracts.analysis.insights import AnalyzerError, Insights, TrackerRule
-from parlance.contracts.calls import Sentiment, Transcript
+from parlance.contracts.analysis.insights import (
+    AnalyzerError,
+    Insights,
+    TrackerRule,
+    TrackerRules,
+)
+from parlance.contracts.calls import Transcript
 from parlance.inference.analysis import pipeline
-from parlance.inference.analysis.analyzers import Findings
+from parlance.inference.analysis.analyzers.base import Findings
+from parlance.inference.analysis.pipeline import Analyst
+from parlance.inference.calls import documents
 
 from tests.unit.inference.analysis import calls
 
 PROFILES = "tests.unit.inference.analysis.broken_profile"
+NO_RULES = TrackerRules()
 NAMES = ("sentences", "metrics", "sentiment", "keywords", "summary", "trackers")
 
 
@@ -40,6 +49,21 @@ def long_call(segments: int) -> Transcript:
     )
 
 
+async def analyze(
+    transcript: Transcript,
+    rules: TrackerRules | None = NO_RULES,
+    analyst: Analyst | None = None,
+    deadline_seconds: float = pipeline.DEADLINE_SECONDS,
+) -> Insights:
+    """As the worker does it; with a process of its own unless there is an analyst."""
+    async with contextlib.AsyncExitStack() as stack:
+        if analyst is None:
+            analyst = await stack.enter_async_context(pipeline.open_analyst())
+        document = documents.build_document(transcript)
+        analysis = await analyst.analyze(document, rules, deadline_seconds=deadline_seconds)
+    return analysis.build_insights(transcript.call_id, transcript.attempt)
+
+
 def errors_of(insights: Insights) -> dict[str, str]:
     return {run.name: str(run.error_code) for run in insights.analyzers if not run.ok}
 
@@ -53,9 +77,9 @@ def test_insights_have_a_place_for_all_that_is_found() -> None:
 
 
 async def test_a_call_gets_every_part() -> None:
-    rules = (TrackerRule(name="lost", phrases=("lost my debit card",)),)
+    rules = TrackerRules(rules=(TrackerRule(name="lost", phrases=("lost my debit card",)),))
 
-    insights = await pipeline.analyze(short_call(), trackers=rules)
+    insights = await analyze(short_call(), rules)
 
     assert errors_of(insights) == {}
     assert [run.name for run in insights.analyzers] == list(NAMES)
@@ -69,14 +93,14 @@ async def test_a_call_gets_every_part() -> None:
 
 
 async def test_the_result_survives_a_trip_through_json() -> None:
-    insights = await pipeline.analyze(short_call())
+    insights = await analyze(short_call())
 
     assert Insights.model_validate_json(insights.model_dump_json()) == insights
 
 
 async def test_the_same_call_gives_the_same_insights_in_another_process() -> None:
     first, second = [
-        (await pipeline.analyze(long_call(300))).model_dump(exclude={"analyzers"}) for _ in "ab"
+        (await analyze(long_call(300))).model_dump(exclude={"analyzers"}) for _ in "ab"
     ]
 
     assert first == second
@@ -98,7 +122,7 @@ async def test_the_same_call_gives_the_same_insights_in_another_process() -> Non
 async def test_a_call_without_words_is_analysed_all_the_same(
     transcript: Transcript,
 ) -> None:
-    insights = await pipeline.analyze(transcript)
+    insights = await analyze(transcript)
 
     assert errors_of(insights) == {}
     assert insights.metrics is not None
@@ -107,7 +131,7 @@ async def test_a_call_without_words_is_analysed_all_the_same(
 async def test_a_foreign_call_gets_what_needs_no_word_list() -> None:
     german = calls.transcript(calls.segment("Guten Tag, wie geht es Ihnen?"), language="de")
 
-    insights = await pipeline.analyze(german)
+    insights = await analyze(german)
 
     assert errors_of(insights) == {
         "sentiment": AnalyzerError.UNSUPPORTED_LANGUAGE,
@@ -132,7 +156,7 @@ async def test_an_analyser_that_misbehaves_costs_only_itself(
 ) -> None:
     async with pipeline.open_analyst(profile=f"{PROFILES}:{profile}", memory_mib=256) as analyst:
         for _ in "ab":  # and the next call is none the worse
-            insights = await analyst.analyze(short_call(), deadline_seconds=4)
+            insights = await analyze(short_call(), analyst=analyst, deadline_seconds=4)
 
             assert errors_of(insights) == {"summary": error}
             assert insights.summary is None
@@ -142,14 +166,14 @@ async def test_an_analyser_that_misbehaves_costs_only_itself(
 
 async def test_an_error_tells_clients_no_words_of_the_call() -> None:
     async with pipeline.open_analyst(profile=f"{PROFILES}:build_raising") as analyst:
-        insights = await analyst.analyze(short_call())
+        insights = await analyze(short_call(), analyst=analyst)
 
     assert "secret" not in insights.model_dump_json()
 
 
 async def test_what_needs_a_failed_analyser_says_so() -> None:
     async with pipeline.open_analyst(profile=f"{PROFILES}:build_failing_first") as analyst:
-        insights = await analyst.analyze(short_call())
+        insights = await analyze(short_call(), analyst=analyst)
 
     assert errors_of(insights) == {
         "sentences": AnalyzerError.INTERNAL,
@@ -161,72 +185,72 @@ async def test_what_needs_a_failed_analyser_says_so() -> None:
 
 async def test_a_stray_print_does_not_break_the_stream() -> None:
     async with pipeline.open_analyst(profile=f"{PROFILES}:build_noisy") as analyst:
-        insights = await analyst.analyze(short_call())
+        insights = await analyze(short_call(), analyst=analyst)
 
     assert errors_of(insights) == {}
 
 
 async def test_without_time_everything_has_timed_out() -> None:
-    insights = await pipeline.analyze(short_call(), deadline_seconds=0)
+    insights = await analyze(short_call(), deadline_seconds=0)
 
     assert errors_of(insights) == dict.fromkeys(NAMES, AnalyzerError.TIMED_OUT)
 
 
 async def test_a_process_that_cannot_start_fails_the_analysers_not_the_call() -> None:
     async with pipeline.open_analyst(memory_mib=1) as analyst:
-        insights = await analyst.analyze(short_call())
+        insights = await analyze(short_call(), analyst=analyst)
 
     assert errors_of(insights) == dict.fromkeys(NAMES, AnalyzerError.CRASHED)
 
 
 async def test_a_process_lost_between_two_calls_is_replaced() -> None:
     async with pipeline.open_analyst() as analyst:
-        await analyst.analyze(short_call())
+        await analyze(short_call(), analyst=analyst)
         for child in psutil.Process().children():
-            if "parlance.inference.analysis.child" in child.cmdline():
+            if "parlance.inference.analysis.isolation.child" in child.cmdline():
                 child.kill()
 
-        insights = await analyst.analyze(short_call())
+        insights = await analyze(short_call(), analyst=analyst)
 
     assert errors_of(insights) == {}
 
 
 async def test_a_cancelled_call_leaves_no_answer_behind_for_the_next() -> None:
     async with pipeline.open_analyst() as analyst:
-        task = asyncio.create_task(analyst.analyze(long_call(2000)))
+        task = asyncio.create_task(analyze(long_call(2000), analyst=analyst))
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-        insights = await analyst.analyze(short_call())
+        insights = await analyze(short_call(), analyst=analyst)
 
     assert set(insights.segment_sentiments) == {"0-0", "5-1"}
 
 
 async def test_calls_at_once_take_turns() -> None:
     async with pipeline.open_analyst() as analyst:
-        results = await asyncio.gather(*(analyst.analyze(short_call()) for _ in range(5)))
+        results = await asyncio.gather(*(analyze(short_call(), analyst=analyst) for _ in range(5)))
 
     assert all(errors_of(insights) == {} for insights in results)
 
 
 async def test_the_process_outlives_an_interrupt_of_its_group() -> None:
     async with pipeline.open_analyst() as analyst:
-        await analyst.analyze(short_call())
+        await analyze(short_call(), analyst=analyst)
         assert analyst.child_pid is not None
         pid = analyst.child_pid
         for number in (signal.SIGINT, signal.SIGTERM):
             os.kill(pid, number)
 
-        await analyst.analyze(short_call())
+        await analyze(short_call(), analyst=analyst)
 
         assert analyst.child_pid == pid
 
 
 async def test_no_process_is_left_behind() -> None:
     async with pipeline.open_analyst() as analyst:
-        await analyst.analyze(short_call())
+        await analyze(short_call(), analyst=analyst)
         assert analyst.child_pid is not None
         pid = analyst.child_pid
 
@@ -246,7 +270,7 @@ async def test_a_huge_call_takes_time_by_its_length_and_never_holds_up_the_loop(
 
     before_tenth = measure_ended_children()
     async with pipeline.open_analyst(memory_mib=512) as analyst:
-        await analyst.analyze(long_call(3_000))
+        await analyze(long_call(3_000), analyst=analyst)
     before_whole = measure_ended_children()
 
     async def watch() -> None:
@@ -259,7 +283,7 @@ async def test_a_huge_call_takes_time_by_its_length_and_never_holds_up_the_loop(
 
     async with pipeline.open_analyst(memory_mib=512) as analyst:
         watcher = asyncio.create_task(watch())
-        insights = await analyst.analyze(transcript)
+        insights = await analyze(transcript, analyst=analyst)
         watcher.cancel()
 
     assert errors_of(insights) == {}
@@ -268,12 +292,3 @@ async def test_a_huge_call_takes_time_by_its_length_and_never_holds_up_the_loop(
     # Ten times as long for ten times as much; what grows with the square takes a hundred.
     assert measure_ended_children() - before_whole < 15 * tenth_seconds
     assert longest < 0.25
-
-
-def test_annotating_segments_keeps_those_without_a_sentiment() -> None:
-    first, second = calls.segment("Good.", 0), calls.segment("Chair.", 1)
-    sentiment = Sentiment(score=0.44, label="positive")
-
-    annotated = pipeline.annotate_segments([first, second], {first.id: sentiment})
-
-    assert [segment.sentiment for segment in annotated] == [sentiment, None]

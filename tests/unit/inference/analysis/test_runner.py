@@ -4,37 +4,38 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
-from parlance.contracts.analysis.insights import AnalyzerError
-from parlance.inference.analysis import analyzers, runner
-from parlance.inference.analysis.analyzers import Findings, Shared
-from parlance.inference.analysis.call import Call
-from parlance.inference.analysis.runner import Began, Ended, Past
+from parlance.contracts.analysis.insights import AnalyzerError, TrackerRules
+from parlance.inference.analysis import profiles
+from parlance.inference.analysis.analyzers.base import Findings, ForEverything, Shared
+from parlance.inference.analysis.documents import Document
+from parlance.inference.analysis.isolation import runner
+from parlance.inference.analysis.isolation.runner import Began, Past
+from parlance.inference.analysis.reports import Ended
 
 from tests.unit.inference.analysis import calls
-from tests.unit.inference.analysis.calls import utterance
+from tests.unit.inference.analysis.calls import unit
 
-LEXICAL = analyzers.build_lexical(())
+LEXICAL = profiles.build_lexical(TrackerRules())
 
 
 @dataclass(frozen=True, slots=True)
-class Orphan:
+class Orphan(ForEverything):
     name: ClassVar[str] = "orphan"
     version: ClassVar[str] = "1"
     needs: ClassVar[tuple[str, ...]] = ("nobody",)
-    languages: ClassVar[tuple[str, ...]] = ()
 
-    def run(self, call: Call, shared: Shared) -> Findings:
+    def run(self, document: Document, shared: Shared) -> Findings:
         return Findings()
 
 
 def ran(past: Past | None = None, language: str = "en") -> list[Ended]:
-    call = calls.build_call(utterance("Good day."), language=language)
-    reports = runner.run_analyzers(call, LEXICAL, budget_seconds=10, past=past)
+    document = calls.build_call(unit("Good day."), language=language)
+    reports = runner.run_analyzers(document, LEXICAL, budget_seconds=10, past=past)
     return [report for report in reports if isinstance(report, Ended)]
 
 
 def test_each_runs_after_what_it_needs() -> None:
-    order = [analyzer.name for analyzer in analyzers.plan_order(tuple(reversed(LEXICAL)))]
+    order = [analyzer.name for analyzer in profiles.plan_order(tuple(reversed(LEXICAL)))]
 
     assert sorted(order) == sorted(analyzer.name for analyzer in LEXICAL)
     for analyzer in LEXICAL:
@@ -43,15 +44,15 @@ def test_each_runs_after_what_it_needs() -> None:
 
 def test_a_need_that_nobody_meets_is_an_error_of_the_profile() -> None:
     with pytest.raises(KeyError):
-        analyzers.plan_order((Orphan(),))
+        profiles.plan_order((Orphan(),))
 
 
 def test_each_may_use_an_equal_share_of_what_is_left() -> None:
-    call = calls.build_call()
+    document = calls.build_call()
 
     shares = [
         report.share_seconds
-        for report in runner.run_analyzers(call, LEXICAL, budget_seconds=60)
+        for report in runner.run_analyzers(document, LEXICAL, budget_seconds=60)
         if isinstance(report, Began)
     ]
 

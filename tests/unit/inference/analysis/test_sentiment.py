@@ -5,12 +5,11 @@ VADER: a sentence whose only word of the lexicon has valence v has compound v / 
 """
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from parlance.inference.analysis import sentiment
+from parlance.contracts.analysis.insights import AnalyzerError
+from parlance.inference.analysis.analyzers import sentiment
 
 from tests.unit.inference.analysis import calls
-from tests.unit.inference.analysis.calls import utterance
+from tests.unit.inference.analysis.calls import unit
 
 GOOD, BAD = 0.4404, -0.5423
 
@@ -48,11 +47,11 @@ def test_labels_change_at_five_hundredths(score: float, label: str) -> None:
 
 
 def test_speakers_and_call_are_means_by_words() -> None:
-    whole, by_segment = sentiment.score_call(
+    whole, by_segment = sentiment.score_document(
         calls.build_call(
-            utterance("Good.", 0, 1, id_="a"),
-            utterance("It is a chair.", 2, 3, id_="b"),
-            utterance("Bad.", 4, 5, id_="c", speaker=1),
+            unit("Good.", 0, 1, id_="a"),
+            unit("It is a chair.", 2, 3, id_="b"),
+            unit("Bad.", 4, 5, id_="c", speaker=1),
         )
     )
 
@@ -64,11 +63,11 @@ def test_speakers_and_call_are_means_by_words() -> None:
 
 
 def test_quarters_take_segments_by_their_middle() -> None:
-    whole, _ = sentiment.score_call(
+    whole, _ = sentiment.score_document(
         calls.build_call(
-            utterance("Good.", 0, 4),
-            utterance("Bad.", 9, 12),  # middle 10.5: second quarter of 40 s
-            utterance("Good.", 39, 40),
+            unit("Good.", 0, 4),
+            unit("Bad.", 9, 12),  # middle 10.5: second quarter of 40 s
+            unit("Good.", 39, 40),
             duration=40,
         )
     )
@@ -91,8 +90,8 @@ def test_quarters_take_segments_by_their_middle() -> None:
 def test_the_trend_compares_the_last_third_with_the_first(
     first: str, last: str, trend: str
 ) -> None:
-    whole, _ = sentiment.score_call(
-        calls.build_call(utterance(first, 0, 9), utterance(last, 21, 30), duration=30)
+    whole, _ = sentiment.score_document(
+        calls.build_call(unit(first, 0, 9), unit(last, 21, 30), duration=30)
     )
 
     assert whole.trend == trend
@@ -100,35 +99,24 @@ def test_the_trend_compares_the_last_third_with_the_first(
 
 
 def test_a_trend_needs_both_ends() -> None:
-    whole, _ = sentiment.score_call(calls.build_call(utterance("Bad.", 0, 9), duration=30))
+    whole, _ = sentiment.score_document(calls.build_call(unit("Bad.", 0, 9), duration=30))
 
     assert whole.trend == "stable"
 
 
 def test_a_speaker_without_words_has_no_sentiment() -> None:
-    whole, _ = sentiment.score_call(
-        calls.build_call(utterance("Good.", 0, 1), voice=[[(0, 1)], [(2, 3)]])
+    whole, _ = sentiment.score_document(
+        calls.build_call(unit("Good.", 0, 1), voice=[[(0, 1)], [(2, 3)]])
     )
 
     assert [s.speaker for s in whole.speakers] == ["speaker_0"]
 
 
-def test_segments_are_annotated_where_there_is_a_lexicon() -> None:
-    segments = [calls.segment("Good."), calls.segment("Bad.", 1)]
+def test_it_applies_where_there_is_a_lexicon() -> None:
+    analyzer = sentiment.SentimentAnalyzer()
+    english, french = (
+        calls.build_call(unit("Good."), language=language) for language in ("en-GB", "fr")
+    )
 
-    annotated = sentiment.annotate_sentiment(segments, language="en-GB")
-    foreign = sentiment.annotate_sentiment(segments, language="fr")
-
-    assert [s.sentiment.score for s in annotated if s.sentiment] == [GOOD, BAD]
-    assert [s.sentiment for s in foreign] == [None, None]
-
-
-@given(st.lists(st.text(alphabet="god ba.!'B", max_size=30), max_size=8))
-def test_scores_stay_in_range(contents: list[str]) -> None:
-    said = [utterance(content, n, n + 1) for n, content in enumerate(contents)]
-
-    whole, by_segment = sentiment.score_call(calls.build_call(*said, duration=8))
-
-    scores = [whole.overall, *by_segment.values(), *filter(None, whole.quarters)]
-    assert all(-1 <= scored.score <= 1 for scored in scores)
-    assert len(by_segment) == len(contents)
+    assert analyzer.applies_to(english) is None
+    assert analyzer.applies_to(french) is AnalyzerError.UNSUPPORTED_LANGUAGE

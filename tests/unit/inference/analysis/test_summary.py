@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from parlance.inference.analysis import summary
-from parlance.inference.analysis.sentences import Sentence
-from parlance.inference.analysis.summary import SummaryOptions
+from parlance.inference.analysis.analyzers import summary
+from parlance.inference.analysis.analyzers.summary import SummaryOptions
+from parlance.inference.analysis.passages import Sentence
 
 from tests.unit.inference.analysis.calls import sentence
 

@@ -3,17 +3,17 @@
 import pytest
 from parlance.contracts.analysis.insights import TrackerResult, TrackerRule
 from parlance.contracts.calls import Role
-from parlance.inference.analysis import trackers
-from parlance.inference.analysis.call import Utterance
+from parlance.inference.analysis.analyzers import trackers
+from parlance.inference.analysis.documents import Unit
 
 from tests.unit.inference.analysis import calls
-from tests.unit.inference.analysis.calls import utterance
+from tests.unit.inference.analysis.calls import unit
 
 AGENT, CUSTOMER = Role.AGENT, Role.CUSTOMER
 
 
 def track(
-    *said: Utterance,
+    *said: Unit,
     phrases: tuple[str, ...],
     duration: float = 60.0,
     role: Role | None = None,
@@ -48,7 +48,7 @@ def track(
     ],
 )
 def test_a_phrase_is_words_in_order(phrase: str, content: str, count: int) -> None:
-    result = track(utterance(content), phrases=(phrase,))
+    result = track(unit(content), phrases=(phrase,))
 
     assert result.count == len(result.hits) == count
     assert result.matched is (count > 0)
@@ -56,7 +56,7 @@ def test_a_phrase_is_words_in_order(phrase: str, content: str, count: int) -> No
 
 def test_a_hit_says_who_said_what_where_and_when() -> None:
     # One second per character from second 10: "Well, " is 6 of them, "bad luck" 8.
-    result = track(utterance("Well, bad luck.", 10, speaker=1, id_="4-2"), phrases=("Bad Luck",))
+    result = track(unit("Well, bad luck.", 10, speaker=1, id_="4-2"), phrases=("Bad Luck",))
 
     (hit,) = result.hits
     assert (hit.phrase, hit.speaker) == ("Bad Luck", "speaker_1")
@@ -70,9 +70,9 @@ def test_a_hit_says_who_said_what_where_and_when() -> None:
 
 def test_a_phrase_may_run_on_into_the_speakers_next_segment() -> None:
     result = track(
-        utterance("cancel", 0, 6, id_="0-0"),
-        utterance("mm", 6, 8, speaker=1, id_="1-0"),
-        utterance("my account", 8, 18, id_="2-0"),
+        unit("cancel", 0, 6, id_="0-0"),
+        unit("mm", 6, 8, speaker=1, id_="1-0"),
+        unit("my account", 8, 18, id_="2-0"),
         phrases=("cancel my account",),
     )
 
@@ -81,8 +81,8 @@ def test_a_phrase_may_run_on_into_the_speakers_next_segment() -> None:
 
 
 def test_a_phrase_does_not_run_across_a_silence_or_to_another_speaker() -> None:
-    pause = (utterance("cancel my", 0, 6), utterance("account", 9, 10))
-    other = (utterance("cancel my", 0, 6), utterance("account", 6, 7, speaker=1))
+    pause = (unit("cancel my", 0, 6), unit("account", 9, 10))
+    other = (unit("cancel my", 0, 6), unit("account", 6, 7, speaker=1))
 
     assert track(*pause, phrases=("cancel my account",)).count == 0
     assert track(*other, phrases=("cancel my account",)).count == 0
@@ -102,7 +102,7 @@ def test_a_phrase_does_not_run_across_a_silence_or_to_another_speaker() -> None:
 def test_a_hit_lies_in_a_window_by_its_start(
     first: float | None, last: float | None, times: list[float]
 ) -> None:
-    said = [utterance("hello", start, start + 1) for start in (0, 10, 20, 30, 50)]
+    said = [unit("hello", start, start + 1) for start in (0, 10, 20, 30, 50)]
 
     result = track(*said, phrases=("hello",), first=first, last=last)
 
@@ -111,8 +111,8 @@ def test_a_hit_lies_in_a_window_by_its_start(
 
 def test_a_role_counts_only_what_its_speaker_said() -> None:
     said = (
-        utterance("sorry", 0, 1, role=AGENT),
-        utterance("sorry", 2, 3, speaker=1, role=CUSTOMER),
+        unit("sorry", 0, 1, role=AGENT),
+        unit("sorry", 2, 3, speaker=1, role=CUSTOMER),
     )
 
     result = track(*said, phrases=("sorry",), role=CUSTOMER)
@@ -121,7 +121,7 @@ def test_a_role_counts_only_what_its_speaker_said() -> None:
 
 
 def test_a_negated_tracker_matches_what_was_not_said_in_time() -> None:
-    late = utterance("this call is recorded", 20, role=AGENT)
+    late = unit("this call is recorded", 20, role=AGENT)
 
     missed = track(late, phrases=("call is recorded",), role=AGENT, first=15, negated=True)
     said = track(late, phrases=("call is recorded",), role=AGENT, negated=True)
@@ -132,14 +132,14 @@ def test_a_negated_tracker_matches_what_was_not_said_in_time() -> None:
 
 @pytest.mark.parametrize("negated", [True, False])
 def test_a_role_that_nobody_is_known_to_have_decides_nothing(negated: bool) -> None:
-    result = track(utterance("hello"), phrases=("hello",), role=AGENT, negated=negated)
+    result = track(unit("hello"), phrases=("hello",), role=AGENT, negated=negated)
 
     assert (result.matched, result.undecided) == (False, True)
 
 
 @pytest.mark.parametrize("phrases", [(), ("",), ("?!", " ")])
 def test_a_tracker_without_words_decides_nothing(phrases: tuple[str, ...]) -> None:
-    result = track(utterance("hello"), phrases=phrases, negated=True)
+    result = track(unit("hello"), phrases=phrases, negated=True)
 
     assert (result.matched, result.undecided) == (False, True)
 
@@ -150,7 +150,7 @@ def test_in_a_call_without_words_nothing_was_said() -> None:
 
 
 def test_all_hits_are_counted_and_the_first_are_kept() -> None:
-    said = [utterance("yes " * 50, n * 200, speaker=n % 2) for n in range(20)]
+    said = [unit("yes " * 50, n * 200, speaker=n % 2) for n in range(20)]
 
     result = track(*said, phrases=("yes",), duration=4000)
 
@@ -163,6 +163,6 @@ def test_all_hits_are_counted_and_the_first_are_kept() -> None:
 def test_results_come_in_the_order_of_the_rules() -> None:
     rules = [TrackerRule(name=name, phrases=("hello",)) for name in ("b", "a", "b")]
 
-    results = trackers.apply_trackers(calls.build_call(utterance("hello")), rules)
+    results = trackers.apply_trackers(calls.build_call(unit("hello")), rules)
 
     assert [(result.name, result.count) for result in results] == [("b", 1), ("a", 1), ("b", 1)]

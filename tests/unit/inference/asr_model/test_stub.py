@@ -1,17 +1,21 @@
 """The engine that tests choose when speech is not their point."""
 
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
-from asr import loading, selftest
+import pytest
+from asr import loading, selftest, stub
 from asr.config import parse_config
 from asr.engine import Transcript, Window
 from asr.options import Options
 from asr.stub import StubEngine
 
 
-def make_window(level: int, *, is_cancelled: bool = False) -> Window:
-    return Window(np.full(16_000, level, np.int16), Options(), lambda: is_cancelled)
+def make_window(level: int, *, is_cancelled: bool = False, prompt: str = "") -> Window:
+    options = Options(prompt=prompt)
+    return Window(np.full(16_000, level, np.int16), options, lambda: is_cancelled)
 
 
 def transcribe(engine: StubEngine, *windows: Window) -> list[str]:
@@ -49,3 +53,31 @@ def test_a_batch_takes_its_time_once() -> None:
     assert [type(answer) for answer in answers] == [Transcript, Transcript]
     assert [answer.batch for answer in answers if answer] == [2, 2]
     assert time.monotonic() - started >= 0.2
+
+
+def test_a_window_can_order_its_batch_to_fail() -> None:
+    with pytest.raises(RuntimeError):
+        StubEngine(0).transcribe([make_window(1), make_window(2, prompt="fail")])
+
+
+def test_a_window_can_hold_its_batch_and_whoever_is_cancelled_meanwhile_has_no_text(
+    tmp_path: Path,
+) -> None:
+    is_cancelled = threading.Event()
+    windows = [
+        make_window(1, prompt=f"hold {tmp_path}"),
+        Window(np.zeros(1600, np.int16), Options(), is_cancelled.is_set),
+    ]
+
+    def cancel_once_held() -> None:
+        while not (tmp_path / stub.HELD).exists():
+            time.sleep(0.001)
+        is_cancelled.set()
+        (tmp_path / stub.GO).touch()
+
+    threading.Thread(target=cancel_once_held).start()
+
+    held, cancelled = StubEngine(0).transcribe(windows)
+    assert held is not None
+    assert held.batch == 1
+    assert cancelled is None

@@ -10,7 +10,13 @@ from litestar.response import Stream
 from parlance.api.db import tables
 from parlance.api.http.errors import Refused
 from parlance.contracts.problems import Problem
+from parlance.media.sniff import Container
 from parlance.runtime.store import Store
+
+UNKNOWN_TYPE = "application/octet-stream"
+PLAYED_TYPES = frozenset(container.media_type for container in Container)
+"""What a browser may be told to play. A CallJob made with kubectl carries whatever type its author
+wrote; a page or a script among them would run in the name of our users."""
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -48,12 +54,13 @@ async def build_response(store: Store, call: tables.Call, range_header: str) -> 
     if call.audio_key is None:
         raise Refused(Problem.NOT_FOUND, "The audio of this call is not in our store.")
     size_bytes = (await store.head(call.audio_key)).size_bytes
-    headers = _build_headers(call)
+    media_type = choose_media_type(call.media_type)
+    headers = _build_headers(call, media_type)
     try:
         extent = parse_range(range_header, size_bytes)
     except Unsatisfiable:
         headers["Content-Range"] = f"bytes */{size_bytes}"
-        return Response(b"", status_code=416, headers=headers, media_type="text/plain")
+        return Response(b"", status_code=416, headers=headers, media_type=media_type)
     status = 200
     if extent is not None:
         status = 206
@@ -64,15 +71,23 @@ async def build_response(store: Store, call: tables.Call, range_header: str) -> 
         store.stream(call.audio_key, start=extent.start, end=extent.end),
         status_code=status,
         headers=headers,
-        media_type=call.media_type or "application/octet-stream",
+        media_type=media_type,
     )
 
 
-def _build_headers(call: tables.Call) -> dict[str, str]:
+def choose_media_type(stored: str | None) -> str:
+    """Only types that our own detection gives to files; anything else is just bytes."""
+    return stored if stored in PLAYED_TYPES else UNKNOWN_TYPE
+
+
+def _build_headers(call: tables.Call, media_type: str) -> dict[str, str]:
+    """The bytes come from outside: a browser may play them, and must never run them."""
     name = quote(call.original_name or f"{call.id}.{call.container or 'bin'}", safe="")
+    disposition = "attachment" if media_type == UNKNOWN_TYPE else "inline"
     return {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",
-        "X-Content-Type-Options": "nosniff",  # the bytes are a stranger's
-        "Content-Disposition": f"inline; filename*=UTF-8''{name}",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox",
+        "Content-Disposition": f"{disposition}; filename*=UTF-8''{name}",
     }

@@ -2,17 +2,16 @@
 
 import uuid
 
-import sqlalchemy as sa
 import structlog
 from parlance.api.db import tables
 from parlance.api.db.session import Database
-from parlance.api.domain.calls import queries
+from parlance.api.domain.calls import jobs, locking, queries
 from parlance.api.http.errors import Refused
-from parlance.api.identity.keys import Principal
-from parlance.api.outbox import deletions
+from parlance.api.identity.principal import Principal
 from parlance.api.outbox import rows as outbox
 from parlance.contracts import ids
 from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.ids import CompanySlug
 from parlance.contracts.problems import Problem
@@ -20,7 +19,6 @@ from parlance.runtime.bus import Bus
 from parlance.runtime.errors import Retryable
 from parlance.runtime.kube import Kube, Outcome
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 _log = structlog.get_logger(__name__)
 
@@ -28,60 +26,68 @@ _log = structlog.get_logger(__name__)
 async def cancel(
     database: Database, kube: Kube, bus: Bus, principal: Principal, call_id: uuid.UUID
 ) -> None:
-    """Raises Refused when there is no such call or it has ended, KubeUnavailable."""
+    """Raises Refused when there is no such call or it has ended, KubeUnavailable.
+
+    The audit tells the wish before anything is done (`call.cancel_requested`) and the effect after
+    it (`call.cancelled`): a cluster that is away leaves the first one alone.
+    """
     async with database.company_session(principal.company_id) as session:
-        call = (await queries.fetch_call(session, principal.company_id, call_id)).call
-        if call.status.is_terminal:
-            raise Refused(Problem.ALREADY_FINISHED, f"The call is {call.status}.")
-        has_job = not await _withdraw(session, principal.company_id, call_id)
-        if not has_job:
-            _end(call)
-        session.add(
-            tables.AuditEntry(
-                company_id=principal.company_id,
-                actor=f"key:{principal.key_id}",
-                action="call.cancelled",
-                subject=str(call_id),
-            )
-        )
-    if has_job and not await _ask_cluster(kube, call):
-        # Lost with the cluster's store, or taken away by force: nobody else will end the call.
+        call = await _lock_open(session, principal, call_id)
+        _note(session, principal, call_id, "call.cancel_requested")
+        is_ended = await outbox.withdraw(session, principal.company_id, Kind.CALL, call_id)
+        if is_ended:  # its job will never be made
+            _end(session, principal, call)
+    if not is_ended and await _ask_cluster(kube, call):
         async with database.company_session(principal.company_id) as session:
-            call = (await queries.fetch_call(session, principal.company_id, call_id)).call
-            # Its worker may still be at it, and the recorder about to write down the result.
-            await session.refresh(call, with_for_update=True)
-            if call.status.is_terminal:
-                return
-            _end(call)
-        has_job = False
-    if not has_job:
-        await _announce(bus, principal, call)
+            _note(session, principal, call_id, "call.cancelled")
+        return
+    if not is_ended:
+        # Its job was lost with the cluster's store, or removed by force: nobody else will end the
+        # call. Its worker may still be at it, and the recorder about to write the result.
+        try:
+            async with database.company_session(principal.company_id) as session:
+                call = await _lock_open(session, principal, call_id)
+                _end(session, principal, call)
+        except Refused:
+            return  # it ended or was deleted meanwhile, which is what was asked for
+    await _announce(bus, principal, call)
+
+
+async def _lock_open(
+    session: AsyncSession, principal: Principal, call_id: uuid.UUID
+) -> tables.Call:
+    """The call's row, locked before its outbox row (see the order in `outbox.rows`). Raises
+    Refused when there is none or it has ended."""
+    call = await locking.lock_call(session, principal.company_id, call_id)
+    if call is None:
+        call = (await queries.fetch_call(session, principal.company_id, call_id)).call
+    if call.status.is_terminal:
+        raise Refused(Problem.ALREADY_FINISHED, f"The call is {call.status}.")
+    return call
 
 
 async def _ask_cluster(kube: Kube, call: tables.Call) -> bool:
     """False when there is no job."""
-    name = deletions.format_calljob_name(call)
+    name = jobs.format_name(call)
     patched = await kube.patch_calljob(name, {"spec": {"cancel": True}})
     return patched.outcome is not Outcome.NOT_FOUND
 
 
-def _end(call: tables.Call) -> None:
+def _end(session: AsyncSession, principal: Principal, call: tables.Call) -> None:
     call.status = CallStatus.CANCELLED
     call.completed_at = call.updated_at = tables.utc_now()
+    _note(session, principal, call.id, "call.cancelled")
 
 
-async def _withdraw(session: AsyncSession, company_id: uuid.UUID, call_id: uuid.UUID) -> bool:
-    """Whether the call still waited in the outbox; then its job will never be made. Waits for a
-    relay that has the row in its hands."""
-    row = tables.OutboxRow
-    query = (
-        sa.select(col(row.id))
-        .where(col(row.company_id) == company_id, col(row.subject_id) == call_id)
-        .with_for_update()
+def _note(session: AsyncSession, principal: Principal, call_id: uuid.UUID, action: str) -> None:
+    session.add(
+        tables.AuditEntry(
+            company_id=principal.company_id,
+            actor=principal.actor,
+            action=action,
+            subject=str(call_id),
+        )
     )
-    was_waiting = await session.scalar(query) is not None
-    await outbox.withdraw(session, company_id, call_id)
-    return was_waiting
 
 
 async def _announce(bus: Bus, principal: Principal, call: tables.Call) -> None:

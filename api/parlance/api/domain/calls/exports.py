@@ -22,9 +22,10 @@ class Format(StrEnum):
 
 _MEDIA_TYPES = {
     Format.JSON: "application/json",
-    Format.TXT: "text/plain; charset=utf-8",
+    # The framework says of every text that it is in UTF-8, and of nothing else.
+    Format.TXT: "text/plain",
     Format.SRT: "application/x-subrip; charset=utf-8",
-    Format.VTT: "text/vtt; charset=utf-8",
+    Format.VTT: "text/vtt",
 }
 
 

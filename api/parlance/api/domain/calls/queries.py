@@ -1,23 +1,21 @@
 """Reads of calls. Every query names its company; row security is the second wall."""
 
-import base64
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
 import sqlalchemy as sa
 from parlance.api.db import tables
-from parlance.api.http.errors import Refused, refuse_field
-from parlance.api.outbox import deletions
+from parlance.api.domain.calls import deleting
+from parlance.api.http import paging
+from parlance.api.http.errors import Refused
+from parlance.api.http.paging import Key, Order, Page
 from parlance.contracts import ids
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.ids import InvalidId
 from parlance.contracts.problems import Problem
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
-
-MAX_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +41,6 @@ class FoundCall:
     agent: tables.User | None
 
 
-class _Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """The last row of a page: the next one starts behind it."""
-
-    at: datetime
-    id: uuid.UUID
-
-
 def parse_id(text: str) -> uuid.UUID:
     """What is no id is an id that nobody has. Raises Refused (404)."""
     try:
@@ -63,7 +54,7 @@ async def fetch_call(session: AsyncSession, company_id: uuid.UUID, call_id: uuid
     row = (await session.execute(_select(company_id).where(_is(call_id)))).one_or_none()
     if row is not None:
         return FoundCall(row[0], row[1])
-    if await deletions.is_deleted(session, company_id, call_id):
+    if await deleting.is_deleted(session, company_id, call_id):
         raise Refused(Problem.GONE)
     raise Refused(Problem.NOT_FOUND)
 
@@ -90,6 +81,17 @@ async def fetch_insights(
     return await session.scalar(query)
 
 
+async def fetch_status(
+    session: AsyncSession, company_id: uuid.UUID, call_id: uuid.UUID
+) -> CallStatus | None:
+    """None: the company has no such call. One column by primary key, for those who ask often."""
+    call = tables.Call
+    query = sa.select(col(call.status)).where(
+        col(call.company_id) == company_id, col(call.id) == call_id
+    )
+    return await session.scalar(query)
+
+
 async def fetch_page(
     session: AsyncSession,
     company_id: uuid.UUID,
@@ -97,44 +99,19 @@ async def fetch_page(
     *,
     limit: int,
     cursor: str | None,
-) -> tuple[list[FoundCall], str | None]:
-    """One page by keyset: its cost does not depend on how far one has paged."""
-    call = tables.Call
-    moment = col(call.updated_at) if wanted.updated_since else col(call.created_at)
-    key = sa.tuple_(moment, col(call.id))
+) -> Page[FoundCall]:
+    """Newest first, or oldest change first."""
+    call, by_change = tables.Call, wanted.updated_since is not None
+    moment = col(call.updated_at) if by_change else col(call.created_at)
+    order = Order(moment, col(call.id), is_oldest_first=by_change)
     query = _select(company_id).where(*_conditions(wanted))
-    if cursor is not None:
-        last = parse_cursor(cursor)
-        edge = sa.tuple_(sa.literal(last.at), sa.literal(last.id))
-        query = query.where(key > edge if wanted.updated_since else key < edge)
-    order = (
-        (moment.asc(), col(call.id).asc())
-        if wanted.updated_since
-        else (moment.desc(), col(call.id).desc())
-    )
-    rows = (await session.execute(query.order_by(*order).limit(limit + 1))).all()
-    found = [FoundCall(row[0], row[1]) for row in rows[:limit]]
-    if len(rows) <= limit:
-        return found, None
-    last_call = found[-1].call
-    at = last_call.updated_at if wanted.updated_since else last_call.created_at
-    return found, format_cursor(at, last_call.id)
+    query = paging.narrow(query, order, limit=limit, cursor=cursor)
+    found = [FoundCall(row[0], row[1]) for row in await session.execute(query)]
 
+    def key_of(item: FoundCall) -> Key:
+        return Key(item.call.updated_at if by_change else item.call.created_at, item.call.id)
 
-def format_cursor(at: datetime, id_: uuid.UUID) -> str:
-    data = msgspec.json.encode(_Cursor(at, id_))
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def parse_cursor(text: str) -> _Cursor:
-    """Raises Refused for anything this module did not make."""
-    try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        return msgspec.json.decode(data, type=_Cursor)
-    except (ValueError, msgspec.MsgspecError) as exc:
-        raise refuse_field(
-            Problem.VALIDATION_FAILED, "cursor", "is no cursor of this list"
-        ) from exc
+    return paging.build_page(found, limit, key_of)
 
 
 def _select(company_id: uuid.UUID) -> sa.Select[tables.Call, tables.User]:

@@ -1,22 +1,23 @@
 """One call as its readers see it: long polls, event streams, the result routes."""
 
-import hashlib
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from litestar.serialization import encode_json
 from parlance.api.db import tables
+from parlance.api.db.session import Database
 from parlance.api.domain.calls import queries, views
 from parlance.api.domain.calls.queries import FoundCall
 from parlance.api.domain.calls.results import replies
+from parlance.api.events import hub
+from parlance.api.events.following import Ended
 from parlance.api.events.hub import Topic
+from parlance.api.http import etag
 from parlance.api.http.errors import Refused
-from parlance.api.identity.keys import Principal
-from parlance.api.wiring import Parts
-from parlance.contracts.bus.envelopes import Envelope
+from parlance.api.identity.principal import Principal
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import CallStatus
-from parlance.contracts.ids import CompanySlug
 from parlance.contracts.problems import Problem
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -35,25 +36,27 @@ class ReadCall:
 
 @dataclass(frozen=True, slots=True)
 class CallReader:
-    """One call as its readers, long polls and streams see it."""
+    """Reads one call for one client."""
 
-    parts: Parts
+    database: Database
     principal: Principal
     base_url: str
     call_id: uuid.UUID
 
     @property
     def topic(self) -> Topic:
-        return Topic(CompanySlug(self.principal.company_slug), id=str(self.call_id))
+        return hub.build_topic(self.principal.company_slug, Kind.CALL, str(self.call_id))
 
     async def fetch_row(self) -> FoundCall:
+        """Raises Refused."""
         company_id = self.principal.company_id
-        async with self.parts.database.company_session(company_id) as session:
+        async with self.database.company_session(company_id) as session:
             return await queries.fetch_call(session, company_id, self.call_id)
 
     async def fetch(self) -> ReadCall:
+        """With the result once there is one. Raises Refused."""
         company_id = self.principal.company_id
-        async with self.parts.database.company_session(company_id) as session:
+        async with self.database.company_session(company_id) as session:
             found = await queries.fetch_call(session, company_id, self.call_id)
             segments = insights = None
             if found.call.status is CallStatus.COMPLETED:
@@ -68,8 +71,7 @@ class CallReader:
             is_full=True,
         )
         body = encode_json(call, _encode)
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        return ReadCall(body, etag, found.call.status.is_terminal)
+        return ReadCall(body, etag.format_etag(body), found.call.status.is_terminal)
 
     async def fetch_snapshot(self) -> bytes | None:
         """For the event stream, whose events carry the segments."""
@@ -79,18 +81,20 @@ class CallReader:
             return None
         return encode_json(views.build_call(found.call, found.agent, self.base_url), _encode)
 
-    async def fetch_terminal(self) -> Envelope | None:
-        try:
-            found = await self.fetch_row()
-        except Refused:
-            return None
-        return replies.build_ended(found.call, CompanySlug(self.principal.company_slug))
-
-
-def parse_etags(if_none_match: str) -> frozenset[str]:
-    """The tags that a client knows; a proxy may have marked them as weak."""
-    tags = (tag.strip().removeprefix("W/") for tag in if_none_match.split(","))
-    return frozenset(tag for tag in tags if tag)
+    async def fetch_end(self) -> Ended | None:
+        """For the event stream, at every ping: mostly one column of one row."""
+        company_id = self.principal.company_id
+        async with self.database.company_session(company_id) as session:
+            status = await queries.fetch_status(session, company_id, self.call_id)
+            if status is None:
+                return Ended(None)
+            if not status.is_terminal:
+                return None
+            try:
+                call = (await queries.fetch_call(session, company_id, self.call_id)).call
+            except Refused:  # deleted just now
+                return Ended(None)
+        return Ended(replies.build_ended(call, self.principal.company_slug))
 
 
 async def fetch_completed(

@@ -84,6 +84,8 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     call_id: str
     language: str | None
     language_confidence: float | None
+    role_confidence: float | None
+    """How sure the guess is of who is the agent; null where nothing was guessed."""
     duration_seconds: float | None
     model: ModelInfo | None
     text: str
@@ -107,6 +109,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None
     language_requested: str
     language_confidence: float | None
+    role_confidence: float | None
+    """How sure the guess is of who is the agent; null where nothing was guessed."""
     agent: Agent | None
     extension_id: str | None
     customer_name: str | None

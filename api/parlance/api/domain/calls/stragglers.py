@@ -13,12 +13,13 @@ import sqlalchemy as sa
 import structlog
 from parlance.api.db import tables
 from parlance.api.db.session import Database
-from parlance.api.domain.calls.results.writer import ResultWriter
-from parlance.api.outbox import deletions
-from parlance.api.outbox import rows as outbox
+from parlance.api.domain.calls import jobs
+from parlance.api.domain.calls.locking import lock_call
+from parlance.api.domain.calls.results.applier import CallApplier
 from parlance.contracts import ids
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import CallStatus, Stage
 from parlance.contracts.crs.meta import ConditionType, Reason
 from parlance.contracts.crs.v1alpha1.calljob import CallJob
@@ -42,12 +43,12 @@ class Stragglers:
     """Looks at a part of the open calls per pass, in order of id, and starts anew at the end."""
 
     def __init__(
-        self, database: Database, kube: Kube, bus: Bus, writer: ResultWriter, clock: Clock
+        self, database: Database, kube: Kube, bus: Bus, applier: CallApplier, clock: Clock
     ) -> None:
         self._database = database
         self._kube = kube
         self._bus = bus
-        self._writer = writer
+        self._applier = applier
         self._clock = clock
         self._after = uuid.UUID(int=0)
 
@@ -60,7 +61,11 @@ class Stragglers:
 
     async def _find(self) -> list[tuple[tables.Call, CompanySlug]]:
         call, row = tables.Call, tables.OutboxRow
-        waiting = sa.select(col(row.id)).where(col(row.subject_id) == col(call.id)).exists()
+        waiting = (
+            sa.select(col(row.id))
+            .where(col(row.kind) == Kind.CALL, col(row.subject_id) == col(call.id))
+            .exists()
+        )
         query = (
             sa.select(call, col(tables.Company.slug))
             .join(tables.Company, col(tables.Company.id) == col(call.company_id))
@@ -77,7 +82,7 @@ class Stragglers:
             return [(found, CompanySlug(slug)) for found, slug in await session.execute(query)]
 
     async def _look_at(self, call: tables.Call, company: CompanySlug) -> None:
-        manifest = await self._kube.get_calljob(deletions.format_calljob_name(call))
+        manifest = await self._kube.get_calljob(jobs.format_name(call))
         if manifest is None and call.source is not tables.CallSource.KUBECTL:
             await self._dispatch_again(call, company)
             return
@@ -88,26 +93,21 @@ class Stragglers:
             return
         _FOUND.labels("unheard").inc()
         _log.warning("verdict was not heard", call=str(call.id), verdict=verdict.type)
-        await self._writer.apply(verdict)
+        await self._applier.apply(verdict)
         await self._bus.publish_event(verdict)
 
     async def _dispatch_again(self, call: tables.Call, company: CompanySlug) -> None:
         _FOUND.labels("lost").inc()
         _log.warning("CallJob is gone, dispatching again", call=str(call.id))
         async with self._database.company_session(call.company_id) as session:
-            query = sa.select(tables.Call).where(
-                col(tables.Call.company_id) == call.company_id,
-                col(tables.Call.id) == call.id,
-                col(tables.Call.status).in_([CallStatus.QUEUED, CallStatus.PROCESSING]),
-            )
-            current = await session.scalar(query.with_for_update())
-            if current is None:
+            current = await lock_call(session, call.company_id, call.id)
+            if current is None or current.status.is_terminal:
                 return
             current.status = CallStatus.QUEUED
             # A new CallJob counts its attempts from one again.
             current.attempt = 0
             current.updated_at = self._clock.now()
-            outbox.add(session, current, company)
+            jobs.add(session, current, company)
 
 
 def build_verdict(call: tables.Call, company: CompanySlug, job: CallJob | None) -> Envelope | None:

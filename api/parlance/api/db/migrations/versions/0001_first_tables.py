@@ -2,6 +2,7 @@
 
 from alembic import op
 import sqlalchemy as sa
+from parlance.api.db import row_security
 from sqlalchemy.dialects import postgresql
 
 revision = "0001"
@@ -474,18 +475,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("call_id", "index", name=op.f("pk_segments")),
     )
     for table in ("companies", *OF_A_COMPANY):
-        separate_companies(table, "id" if table == "companies" else "company_id")
-
-
-def separate_companies(table: str, column: str) -> None:
-    """Row security, for the owner too. The sub-selects are evaluated once per query, so that the
-    comparison stays a condition of the index."""
-    company = f"{column} = (SELECT nullif(current_setting('app.company', true), '')::uuid)"
-    system = "(SELECT current_setting('app.system', true)) = 'on'"
-    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-    op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-    op.execute(f"CREATE POLICY own_company ON {table} USING ({company}) WITH CHECK ({company})")
-    op.execute(f"CREATE POLICY system ON {table} USING ({system}) WITH CHECK ({system})")
+        row_security.protect(table, "id" if table == "companies" else "company_id")
 
 
 def downgrade() -> None:

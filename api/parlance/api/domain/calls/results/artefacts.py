@@ -1,6 +1,6 @@
 """Reads what a worker left in the object store, and trusts it only when its hash is right.
 
-Called by `results`.
+Called by `applier`.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TypeVar
 
+from parlance.api.db import text
 from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.bus.calls import Analyzed
 from parlance.contracts.calls import Transcript
@@ -66,6 +67,6 @@ def _parse(analyzed: Analyzed, transcript: bytes, insights: bytes) -> Artefacts:
 
 def _validate(kind: type[_Value], key: str, data: bytes) -> _Value:
     try:
-        return kind.model_validate_json(data)
+        return kind.model_validate_json(text.drop_nul(data))
     except ValidationError as exc:
         raise BrokenArtefact(key, "it does not fit the contract") from exc

@@ -1,6 +1,6 @@
-"""Queries of the result writer: the locked row of a call, and the rows of its result.
+"""Queries of the applier: the locked row of a call, and the rows of its result.
 
-All of them run in a session of the call's own company. Called by `results`.
+All of them run in a session of the call's own company.
 """
 
 import uuid
@@ -9,9 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from parlance.api.db import tables
+from parlance.api.domain.calls import deleting, locking
 from parlance.api.domain.calls.results import rows
 from parlance.api.domain.calls.results.artefacts import Artefacts
-from parlance.api.outbox import deletions
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.calls import CallStatus
 from sqlalchemy.dialects import postgresql as pg
@@ -24,23 +24,23 @@ SEGMENTS_PER_INSERT = 1000
 async def find_call(
     session: AsyncSession, company_id: uuid.UUID, call_id: uuid.UUID
 ) -> tables.Call | None:
-    return await session.scalar(_select(company_id, call_id))
+    return await session.scalar(locking.select_call(company_id, call_id))
 
 
-async def lock_call(
+async def lock_or_add_call(
     session: AsyncSession, company_id: uuid.UUID, envelope: Envelope
 ) -> tables.Call | None:
     """The call's row, locked. A call that came by kubectl gets its row with the first event that
     speaks of it. None: it was deleted, or its id is that of another company's call."""
-    query = _select(company_id, uuid.UUID(envelope.subject)).with_for_update()
-    call = await session.scalar(query)
+    call_id = uuid.UUID(envelope.subject)
+    call = await locking.lock_call(session, company_id, call_id)
     if call is not None:
         return call
-    if await deletions.is_deleted(session, company_id, uuid.UUID(envelope.subject)):
+    if await deleting.is_deleted(session, company_id, call_id):
         return None
     row = _build_kubectl_call(company_id, envelope)
     await session.execute(pg.insert(tables.Call).values(row).on_conflict_do_nothing())
-    return await session.scalar(query)
+    return await locking.lock_call(session, company_id, call_id)
 
 
 async def update_percent(
@@ -85,12 +85,6 @@ async def replace_result(session: AsyncSession, call: tables.Call, found: Artefa
     )
 
 
-def _select(company_id: uuid.UUID, call_id: uuid.UUID) -> sa.Select[tables.Call]:
-    return sa.select(tables.Call).where(
-        col(tables.Call.company_id) == company_id, col(tables.Call.id) == call_id
-    )
-
-
 def _build_kubectl_call(company_id: uuid.UUID, envelope: Envelope) -> dict[str, Any]:
     """As little as any event tells; `transitions.queue` fills in the rest."""
     call = tables.Call(
@@ -99,7 +93,7 @@ def _build_kubectl_call(company_id: uuid.UUID, envelope: Envelope) -> dict[str, 
         source=tables.CallSource.KUBECTL,
         created_at=envelope.timestamp,
         updated_at=envelope.timestamp,
-        # Whoever writes a CallJob decides for himself whether the same audio runs twice.
+        # Whoever writes a CallJob decides whether the same audio runs twice.
         allow_duplicate=True,
     )
     return call.model_dump()

@@ -1,6 +1,6 @@
 """What the recorder itself says on the bus: how a call has ended, or that it cannot be stored.
 
-Every id is made of call, attempt and type, so saying it twice is harmless. Called by `results`, and
+Every id is made of call, attempt and type, so saying it twice is harmless. Called by `applier`, and
 for event streams whose end is no longer on the bus.
 """
 

@@ -1,4 +1,4 @@
-"""Builds the rows of a result from a worker's artefacts. Pure; called by `results`."""
+"""Builds the rows of a result from a worker's artefacts. Pure; called by `records`."""
 
 import uuid
 from typing import Any
@@ -10,7 +10,7 @@ from parlance.contracts.calls import Segment, Transcript
 def build_segments(
     company_id: uuid.UUID, call_id: uuid.UUID, transcript: Transcript, insights: Insights
 ) -> list[dict[str, Any]]:
-    """Rows of `segments`, numbered in order of start time; sentiment comes from the insights."""
+    """Rows of `call_segments`, in order of start time; sentiment comes from the insights."""
     ordered = sorted(transcript.segments, key=lambda segment: segment.start_seconds)
     return [
         {
@@ -32,8 +32,7 @@ def _build_columns(segment: Segment, insights: Insights) -> dict[str, Any]:
         "role": segment.role,
         "start_seconds": segment.start_seconds,
         "end_seconds": segment.end_seconds,
-        # Postgres text cannot hold NUL; a model may emit one.
-        "text": segment.text.replace("\0", ""),
+        "text": segment.text,
         "confidence": segment.confidence,
         "words": None
         if segment.words is None
@@ -45,7 +44,7 @@ def _build_columns(segment: Segment, insights: Insights) -> dict[str, Any]:
 def build_insights(
     company_id: uuid.UUID, call_id: uuid.UUID, insights: Insights, attempt: int
 ) -> dict[str, Any]:
-    """The row of `insights`. Sentiment of segments is kept with the segments only."""
+    """The row of `call_insights`. Sentiment of segments is kept with the segments only."""
     data = insights.model_dump(mode="json", exclude={"segment_sentiments"})
     return {
         "call_id": call_id,

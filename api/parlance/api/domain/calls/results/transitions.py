@@ -1,16 +1,21 @@
-"""What each event changes in a call's row. Pure: no queries, no clock; called by `results`.
+"""What each event changes in a call's row. Pure: no queries, no clock; called by `applier`.
 
-Events may come late, twice, or out of order after trouble, so every transition only moves forward:
-a terminal state stays, times are written once, an older attempt changes nothing. `updated_at` is
-left to `results`: it tells when a change was recorded, not when it happened.
+Events may come late, twice, or out of order after trouble. Whether one still counts is decided by
+`contracts.lifecycle`, for the recorder as for the operator and the worker; `accepts` asks it. Times
+are written once. `updated_at` is left to `applier`: it tells when a change was recorded, not when
+it happened.
 """
 
 from datetime import datetime
 
 from parlance.api.db import tables
 from parlance.api.domain.calls.results.artefacts import Artefacts
+from parlance.contracts import lifecycle
 from parlance.contracts.analysis.insights import AnalyzerRun
 from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus import envelopes
+from parlance.contracts.bus.calls import EventType
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.calls import CallStatus, Stage
 from parlance.contracts.lifecycle import Life, Step
 from pydantic import JsonValue
@@ -20,10 +25,26 @@ STAGES = (Stage.TRANSCRIBE, Stage.SPEAKERS, Stage.INSIGHTS)
 _PENDING, _RUNNING, _COMPLETED, _FAILED = "pending", "running", "completed", "failed"
 
 
-def is_open_to(call: tables.Call, attempt: int) -> bool:
-    """Whether an event of this attempt may still change the call."""
-    end = Step(call.status) if call.status.is_terminal else None
-    return Life(call.attempt, end=end).is_open_to(attempt)
+def accepts(call: tables.Call, envelope: Envelope) -> bool:
+    """Whether the event may still change the call."""
+    return lifecycle.accepts(
+        _life_of(call),
+        EventType(envelope.type).step,
+        envelope.attempt,
+        is_by_recorder=envelopes.is_by_recorder(envelope),
+    )
+
+
+def advance_attempt(call: tables.Call, envelope: Envelope) -> None:
+    """The attempt that the call is in after an event that it accepts."""
+    step = EventType(envelope.type).step
+    call.attempt = lifecycle.advance(_life_of(call), step, envelope.attempt).attempt
+
+
+def _life_of(call: tables.Call) -> Life:
+    """As the row tells it. That a worker has delivered its result is not in the row: the recorder
+    either stores the result at once or reports that it cannot."""
+    return Life(call.attempt, end=Step(call.status) if call.status.is_terminal else None)
 
 
 def queue(call: tables.Call, queued: call_events.Queued, at: datetime) -> None:
@@ -41,9 +62,8 @@ def queue(call: tables.Call, queued: call_events.Queued, at: datetime) -> None:
         call.priority = queued.priority
 
 
-def start(call: tables.Call, started: call_events.Started, attempt: int, at: datetime) -> None:
+def start(call: tables.Call, started: call_events.Started, at: datetime) -> None:
     call.status = CallStatus.PROCESSING
-    call.attempt = attempt
     call.started_at = call.started_at or at
     call.container = started.container
     call.codec = started.codec
@@ -55,10 +75,9 @@ def start(call: tables.Call, started: call_events.Started, attempt: int, at: dat
 
 
 def finish_transcription(
-    call: tables.Call, transcribed: call_events.Transcribed, attempt: int, at: datetime
+    call: tables.Call, transcribed: call_events.Transcribed, at: datetime
 ) -> None:
     call.status = CallStatus.PROCESSING
-    call.attempt = attempt
     call.duration_seconds = transcribed.duration_seconds
     call.detected_language = transcribed.language or None
     states = {
@@ -73,14 +92,11 @@ def complete(
     call: tables.Call,
     analyzed: call_events.Analyzed,
     found: Artefacts,
-    *,
-    attempt: int,
     at: datetime,
 ) -> None:
     transcript, insights = found.transcript, found.insights
     media = transcript.media
     call.status = CallStatus.COMPLETED
-    call.attempt = attempt
     call.percent = 100
     call.container, call.codec = media.container, media.codec
     call.channel_count, call.sample_rate_hz = media.channels, media.sample_rate_hz
@@ -88,6 +104,7 @@ def complete(
     call.duration_estimated = False
     call.detected_language = transcript.language or None
     call.language_confidence = transcript.language_confidence
+    call.role_confidence = transcript.role_confidence
     call.model = transcript.model.model_dump(mode="json")
     call.transcript_key = analyzed.transcript_key
     call.transcript_sha256 = analyzed.transcript_sha256
@@ -101,9 +118,8 @@ def complete(
     _end(call, at)
 
 
-def fail(call: tables.Call, failed: call_events.Failed, attempt: int, at: datetime) -> None:
+def fail(call: tables.Call, failed: call_events.Failed, at: datetime) -> None:
     call.status = CallStatus.FAILED
-    call.attempt = attempt
     call.error_code = failed.code[:64]
     call.error_reason = failed.reason[:64]
     call.error_message = failed.message[:1024]
@@ -112,9 +128,8 @@ def fail(call: tables.Call, failed: call_events.Failed, attempt: int, at: dateti
     _end(call, at)
 
 
-def cancel(call: tables.Call, cancelled: call_events.Cancelled, attempt: int, at: datetime) -> None:
+def cancel(call: tables.Call, cancelled: call_events.Cancelled, at: datetime) -> None:
     call.status = CallStatus.CANCELLED
-    call.attempt = attempt
     call.error_reason = cancelled.reason[:64]
     call.error_message = cancelled.message[:1024] or None
     _end(call, at)

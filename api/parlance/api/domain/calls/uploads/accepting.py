@@ -1,28 +1,29 @@
-"""Makes a call of a stored and probed file: one transaction for row, outbox and audit.
+"""Makes a call of an upload: one transaction for row, outbox and audit.
 
-After the commit the call is safe: whatever dies, it reaches an end. Called by the routes of
-`add-calls` and `addcallurl`.
+After the commit the call is safe: whatever dies, it reaches an end. Called by the routes.
 """
 
 import pathlib
+import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
+import msgspec
 import sqlalchemy as sa
+from litestar import Response
+from litestar.background_tasks import BackgroundTask
 from parlance.api.db import tables
 from parlance.api.db.errors import RowConflict
 from parlance.api.db.session import Database
-from parlance.api.domain.calls.uploads import agents, fields
-from parlance.api.domain.calls.uploads.fields import CallFields
-from parlance.api.domain.calls.uploads.intake import TakenAudio
+from parlance.api.domain.calls import jobs, schemas, views
+from parlance.api.domain.calls.uploads import agents, fetching, fields
+from parlance.api.domain.calls.uploads.fetching import UrlFetcher
+from parlance.api.domain.calls.uploads.intake import Intake, TakenAudio
+from parlance.api.domain.calls.uploads.upload import Upload
 from parlance.api.http import idempotency
 from parlance.api.http.errors import Refused
-from parlance.api.http.idempotency import Claim
-from parlance.api.identity.keys import Principal
-from parlance.api.outbox import rows as outbox
+from parlance.api.outbox.relay import Relay
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import CallStatus
-from parlance.contracts.ids import CallId, CompanySlug
 from parlance.contracts.problems import Problem, WarningCode
 from parlance.media.probe import ProbedMedia
 from parlance.media.sniff import Container
@@ -34,6 +35,7 @@ from sqlmodel import col
 
 _ACCEPTED = Counter("parlance_calls_accepted", "Calls accepted, by how they came.", ["source"])
 
+MESSAGE = "Call uploaded successfully and queued for processing"
 _AUDIO_CONSTRAINT = "uq_calls_audio"
 _ALIASES = {
     Container.WAV: {"wav", "wave"},
@@ -46,101 +48,96 @@ _ALIASES = {
 """Endings that are right for a container beside its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A call that is about to be."""
+class Acceptor:
+    """One per process."""
 
-    call_id: CallId
-    principal: Principal
-    fields: CallFields
-    audio: TakenAudio
-    probed: ProbedMedia
-    source: tables.CallSource
-    file_name: str | None = None
-    url: str | None = None
-    warnings: list[dict[str, JsonValue]] = field(default_factory=list)
-    claim: Claim | None = None
+    def __init__(
+        self, database: Database, intake: Intake, fetcher: UrlFetcher, relay: Relay
+    ) -> None:
+        self._database = database
+        self._intake = intake
+        self._fetcher = fetcher
+        self._relay = relay
+
+    async def accept(self, upload: Upload) -> Response[schemas.CallAccepted]:
+        """The 201 of a new call, or the answer that the same request had before.
+
+        Raises Refused for unusable audio, a duplicate or an unknown user, DatabaseUnavailable.
+        """
+        return await idempotency.answer_once(
+            self._database, upload.claim, lambda: self._make_call(upload)
+        )
+
+    async def _make_call(self, upload: Upload) -> Response[schemas.CallAccepted]:
+        """Fetch the file if it is not here, and look into it; then all that the row needs is
+        known."""
+        if upload.url is not None:
+            await self._fetcher.take(upload, upload.url)
+        audio = upload.holding.audio
+        assert audio is not None, "it came with the request or was fetched"
+        probed = await self._intake.examine(audio, upload.audio_field)
+        call, answer = await self._commit(upload, audio, probed)
+        _ACCEPTED.labels(call.source).inc()
+        # The call is committed: the cluster may be away, the recorder relays what this does not.
+        answer.background = BackgroundTask(self._relay.relay_one, Kind.CALL, call.id)
+        return answer
+
+    async def _commit(
+        self, upload: Upload, audio: TakenAudio, probed: ProbedMedia
+    ) -> tuple[tables.Call, Response[schemas.CallAccepted]]:
+        company_id = upload.principal.company_id
+        try:
+            async with self._database.company_session(company_id) as session:
+                written = await _write(session, upload, audio, probed)
+                upload.holding.note_commit()
+        except RowConflict as exc:
+            upload.holding.note_rollback()
+            if exc.constraint != _AUDIO_CONSTRAINT:
+                raise
+            raise await _refuse_duplicate(self._database, company_id, audio.sha256) from exc
+        return written
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the client will read."""
-
-    headers: dict[str, str]
-    body: bytes
-
-
-Render = Callable[[tables.Call], Answer]
-
-
-async def accept(
-    database: Database, draft: Draft, render: Render, *, on_commit: Callable[[], None]
-) -> tuple[tables.Call, Answer]:
-    """Write the call, and its answer for those who ask again. `on_commit` is called when all is
-    written and the commit follows.
-
-    Raises Refused for a duplicate or an unknown user, RowConflict when the same request was
-    faster (see `idempotency`), DatabaseUnavailable.
-    """
-    company_id = draft.principal.company_id
-    try:
-        async with database.company_session(company_id) as session:
-            call, answer = await _write(session, draft, render)
-            on_commit()
-    except RowConflict as exc:
-        if exc.constraint != _AUDIO_CONSTRAINT:
-            raise
-        raise await _refuse_duplicate(database, company_id, draft.audio.sha256) from exc
-    _ACCEPTED.labels(draft.source).inc()
-    return call, answer
-
-
-async def _write(session: AsyncSession, draft: Draft, render: Render) -> tuple[tables.Call, Answer]:
-    principal, wanted = draft.principal, draft.fields
+async def _write(
+    session: AsyncSession, upload: Upload, audio: TakenAudio, probed: ProbedMedia
+) -> tuple[tables.Call, Response[schemas.CallAccepted]]:
+    principal, wanted = upload.principal, upload.fields
     assignment = await agents.find_agent(session, principal.company_id, wanted)
-    warnings = [
-        *draft.warnings,
-        *_describe_media(draft),
+    call = build_call(upload, audio, probed)
+    call.user_id = assignment.user_id
+    call.warnings = [
+        *upload.warnings,
+        *_describe_media(audio, probed, call.original_name),
         *assignment.warnings,
         *await _check_order(session, principal.company_id, wanted.order_id),
     ]
-    call = build_call(draft, assignment.user_id, warnings)
-    answer = render(call)
-    if draft.claim is not None:
-        await idempotency.add_answer(
-            session, draft.claim, status=201, headers=answer.headers, body=answer.body
-        )
+    answer = build_answer(upload, call)
+    if upload.claim is not None:
+        await idempotency.keep_answer(session, upload.claim, answer)
     session.add(call)
     await session.flush()  # before the outbox: a conflict shows here
-    outbox.add(
-        session,
-        call,
-        CompanySlug(principal.company_slug),
-        traceparent=telemetry.current_trace().get("traceparent"),
-    )
+    traceparent = telemetry.current_trace().get("traceparent")
+    jobs.add(session, call, principal.company_slug, traceparent=traceparent)
     session.add(
         tables.AuditEntry(
             company_id=principal.company_id,
-            actor=f"key:{principal.key_id}",
+            actor=principal.actor,
             action="call.created",
-            subject=draft.call_id,
-            detail={"sha256": draft.audio.sha256, "size_bytes": draft.audio.size_bytes},
+            subject=upload.call_id,
+            detail={"sha256": audio.sha256, "size_bytes": audio.size_bytes},
         )
     )
     return call, answer
 
 
-def build_call(
-    draft: Draft, user_id: uuid.UUID | None, warnings: list[dict[str, JsonValue]]
-) -> tables.Call:
-    """The row of a new call."""
-    wanted, audio, info = draft.fields, draft.audio, draft.probed.info
+def build_call(upload: Upload, audio: TakenAudio, probed: ProbedMedia) -> tables.Call:
+    """The row of a new call, but for what only the database can tell: agent and warnings."""
+    wanted, info, url = upload.fields, probed.info, upload.url
     return tables.Call(
-        id=uuid.UUID(draft.call_id),
-        company_id=draft.principal.company_id,
+        id=uuid.UUID(upload.call_id),
+        company_id=upload.principal.company_id,
         status=CallStatus.QUEUED,
         customer_name=wanted.customer_name,
-        user_id=user_id,
         extension_id=wanted.extension_id,
         worker_id=wanted.order_id,
         external_id=wanted.external_id,
@@ -152,14 +149,13 @@ def build_call(
         priority=wanted.priority,
         redact_pii=wanted.redact_pii,
         allow_duplicate=wanted.allow_duplicate,
-        source=draft.source,
-        original_name=draft.file_name,
-        audio_url=draft.url,
+        source=upload.source,
+        original_name=fetching.format_file_name(url) if url else upload.file_name,
+        audio_url=fetching.strip_url(url) if url else None,
         audio_key=audio.key,
         sha256=audio.sha256,
         size_bytes=audio.size_bytes,
         media_type=audio.container.media_type,
-        warnings=warnings,
         container=info.container,
         codec=info.codec,
         channel_count=info.channels,
@@ -169,16 +165,37 @@ def build_call(
     )
 
 
+def build_answer(upload: Upload, call: tables.Call) -> Response[schemas.CallAccepted]:
+    """The 201, encoded: the same bytes are kept for whoever asks again."""
+    accepted = schemas.CallAccepted(
+        success=True,
+        call_id=str(call.id),
+        message=MESSAGE,
+        audio_url=views.format_audio_url(upload.base_url, call),
+        duration_seconds=round(call.duration_seconds or 0.0),
+        processing_time_ms=round((time.monotonic() - upload.started_seconds) * 1000),
+        warnings=views.build_notices(call) or msgspec.UNSET,
+    )
+    return Response(
+        msgspec.json.encode(accepted),  # type: ignore[arg-type]  # encoded already
+        status_code=201,
+        media_type="application/json",
+        headers={"Location": f"/api/calls/{call.id}"},
+    )
+
+
 _DETAILS = {
     WarningCode.TRUNCATED_AUDIO: "The file is cut or damaged; what can be decoded is used.",
     WarningCode.DURATION_ESTIMATED: "The duration is estimated until the file is decoded.",
 }
 
 
-def _describe_media(draft: Draft) -> list[dict[str, JsonValue]]:
-    found = [fields.build_warning(code, _DETAILS[code]) for code in draft.probed.warnings]
-    container = draft.audio.container
-    ending = pathlib.PurePosixPath(draft.file_name or "").suffix.lower().lstrip(".")
+def _describe_media(
+    audio: TakenAudio, probed: ProbedMedia, file_name: str | None
+) -> list[dict[str, JsonValue]]:
+    found = [fields.build_warning(code, _DETAILS[code]) for code in probed.warnings]
+    container = audio.container
+    ending = pathlib.PurePosixPath(file_name or "").suffix.lower().lstrip(".")
     if ending and ending not in _ALIASES.get(container, {container.extension}):
         detail = f"The name ends with .{ending[:16]}, the file is {container.media_type}."
         found.append(fields.build_warning(WarningCode.TYPE_MISMATCH, detail))

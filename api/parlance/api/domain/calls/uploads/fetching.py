@@ -1,37 +1,49 @@
 """`audio_url`: the fetch of `runtime.fetch` joined with the intake, its errors in HTTP's terms."""
 
+import asyncio
 import contextlib
-from collections.abc import Callable
+import time
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from parlance.api.domain.calls.uploads.intake import Intake, TakenAudio
+from parlance.api.domain.calls.uploads.upload import Upload
 from parlance.api.http import multipart
 from parlance.api.http.errors import FieldError, Refused
 from parlance.contracts.problems import Problem
-from parlance.media.sniff import Container
 from parlance.runtime import fetch
 from parlance.runtime.fetch import Fetcher
 
 _NOT_A_FILE = ("text/", "application/xhtml", "application/json", "application/xml")
 
 
-async def take_url(
-    fetcher: Fetcher, intake: Intake, url: str, format_key: Callable[[Container], str], field: str
-) -> TakenAudio:
-    """Fetch an address into the store. Raises Refused, blaming `field`."""
-    try:
-        async with fetcher.open_url(url) as fetched:
-            return await _take(intake, fetched, format_key, field)
-    except fetch.FetchError as exc:
-        raise _refuse(exc, field) from exc
+@dataclass(frozen=True, slots=True)
+class UrlFetcher:
+    """Fetches addresses for uploads. One per process."""
+
+    fetcher: Fetcher
+    refusal_seconds: float
+    """An address that may not be fetched is refused no sooner. The time of a lookup would tell
+    whether the name exists in our network, as would another answer for one that does not."""
+
+    async def take(self, upload: Upload, url: str) -> None:
+        """Fetch an address into the store. Raises Refused, blaming the field that it stood in."""
+        started = time.monotonic()
+        try:
+            async with self.fetcher.open_url(url) as fetched:
+                await _take(upload, fetched)
+        except (fetch.AddressNotAllowed, fetch.NameUnknown) as exc:
+            await asyncio.sleep(started + self.refusal_seconds - time.monotonic())
+            problem = Problem.URL_NOT_ALLOWED
+            raise _build(problem, f"{problem.title}.", upload.audio_field) from exc
+        except fetch.FetchError as exc:
+            raise _refuse(exc, upload.audio_field) from exc
 
 
-async def _take(
-    intake: Intake, fetched: fetch.Fetched, format_key: Callable[[Container], str], field: str
-) -> TakenAudio:
+async def _take(upload: Upload, fetched: fetch.Fetched) -> None:
+    field = upload.audio_field
     try:
         async with contextlib.aclosing(fetched.chunks()) as chunks:
-            return await intake.take(chunks, format_key, field)
+            await upload.holding.take(chunks, upload.format_key, field)
     except Refused as exc:
         # A page that asks to sign in is the usual case, and deserves its own words.
         is_page = fetched.media_type.startswith(_NOT_A_FILE)

@@ -1,38 +1,31 @@
 """The fields of a new call: what a client may say, checked all at once.
 
-The same for the form of `add-calls` and the JSON of `addcallurl`; an empty text counts as absent,
-as forms send it.
+The same for the form of `add-calls` and the JSON of `addcallurl`.
 """
 
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from parlance.api.http import json_text
+from parlance.api.http import fields, json_body
 from parlance.api.http.errors import FieldError, Refused
+from parlance.api.http.fields import Id, Moment, Name
 from parlance.contracts.calls import ChannelPolicy, Priority
 from parlance.contracts.problems import Problem, WarningCode
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
     StringConstraints,
-    ValidationError,
 )
 
 MAX_METADATA_BYTES = 16 * 1024
-MAX_NAME_CHARACTERS = 256
-MAX_ID_CHARACTERS = 128
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_NAME_CHARACTERS)]
-Id = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_ID_CHARACTERS)]
 Language = Annotated[
     str,
     StringConstraints(
@@ -56,16 +49,7 @@ def _parse_metadata(value: object) -> object:
     text = str(value) if is_text else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if len(text.encode()) > MAX_METADATA_BYTES:
         raise ValueError(f"may have at most {MAX_METADATA_BYTES} bytes")
-    return json_text.parse_json(text) if is_text else value
-
-
-def check_time(value: datetime) -> datetime:
-    """The first and last days of the calendar leave it in another time zone. Raises ValueError."""
-    try:
-        value.astimezone(UTC)
-    except OverflowError as exc:
-        raise ValueError("is out of range") from exc
-    return value
+    return json_body.parse_json(text) if is_text else value
 
 
 def _refuse_redaction(is_wanted: bool) -> bool:
@@ -96,7 +80,7 @@ class CallFields(BaseModel):
     """Which queue the call waits in."""
     external_id: Id | None = None
     """The client's own id of the call."""
-    recorded_at: Annotated[AwareDatetime, AfterValidator(check_time)] | None = None
+    recorded_at: Moment | None = None
     """When the call took place, with a time zone."""
     direction: Direction | None = None
     metadata: Annotated[dict[str, JsonValue], BeforeValidator(_parse_metadata)] = Field(
@@ -111,24 +95,10 @@ class CallFields(BaseModel):
 
 NAMES = frozenset(CallFields.model_fields)
 
-SourceName = Literal["call", "audio_url", "upload_id"]
-
 
 def parse_fields(values: Mapping[str, Any]) -> CallFields:
     """Raises Refused with an error for every wrong field."""
-    given = {name: value for name, value in values.items() if not _is_blank(value)}
-    try:
-        return CallFields.model_validate(given)
-    except ValidationError as exc:
-        errors = [
-            FieldError(
-                "/" + "/".join(map(str, item["loc"])),
-                item["type"],
-                item["msg"].removeprefix("Value error, "),
-            )
-            for item in exc.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        raise Refused(Problem.VALIDATION_FAILED, errors=errors) from exc
+    return fields.parse_model(CallFields, values)
 
 
 def check_unknown(names: Sequence[str], *, strict: bool) -> list[dict[str, JsonValue]]:
@@ -146,7 +116,3 @@ def check_unknown(names: Sequence[str], *, strict: bool) -> list[dict[str, JsonV
 
 def build_warning(code: WarningCode, detail: str) -> dict[str, JsonValue]:
     return {"code": code.value, "detail": detail}
-
-
-def _is_blank(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())

@@ -1,15 +1,18 @@
 """From a stream of bytes to an object in the store that is known to be audio.
 
 The same for an upload and for a fetched address: the first bytes decide what it is, the rest goes
-straight into the store while it is hashed and counted, then a sandboxed child probes it. Called by
-`domain.calls.upload_routes`, `uploading` and `fetching`.
+straight into the store while it is hashed and counted, then a sandboxed child probes it. `Holding`
+sees to it that nothing is left behind. Called by `reading`, `fetching` and `accepting`.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
+from parlance.api.db.errors import QueryRejected, RowConflict, RowMissing
 from parlance.api.http import body, multipart
 from parlance.api.http.errors import FieldError, Refused
 from parlance.contracts.problems import Problem
@@ -20,16 +23,18 @@ from parlance.media.sniff import Container
 from parlance.media.spawning import Spawner
 from parlance.runtime.errors import RuntimeFault
 from parlance.runtime.store import Store
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 _BYTES = Counter("parlance_intake_bytes", "Audio bytes taken in.")
-_RUNNING = Gauge("parlance_intake_running", "Uploads and downloads being taken in.")
-_WAITING = Gauge("parlance_intake_waiting", "Uploads and downloads that wait for a place.")
 _REFUSED = Counter("parlance_intake_refused", "Audio refused, by problem code.", ["code"])
 
 BLOCK_BYTES = 64 * 1024
 PROBE_SECONDS = 20.0
 _BUSY_RETRY_SECONDS = 5
+_ROLLED_BACK = (Refused, RowConflict, RowMissing, QueryRejected)
+"""What is only raised when nothing was committed."""
+
+FormatKey = Callable[[Container], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,50 +71,18 @@ class Intake:
         store: Store,
         *,
         max_bytes: int,
-        max_running: int,
-        max_waiting: int,
-        wait_seconds: float,
         limits: MediaLimits | None = None,
         spawner: Spawner | None = None,
     ) -> None:
         self._store = store
-        self._places = asyncio.Semaphore(max_running)
-        self._max_waiting = max_waiting
-        self._wait_seconds = wait_seconds
-        self._waiting = 0
         self._limits = limits or MediaLimits()
         self._spawner = spawner
         self.max_bytes = max_bytes
 
-    @contextlib.asynccontextmanager
-    async def claim_place(self) -> AsyncIterator[None]:
-        """One of the places for uploads, in the order of asking.
-
-        Who waits costs a connection and no memory: its bytes stay with the client. Raises Refused
-        (503) when too many wait already, or after waiting in vain.
-        """
-        if self._places.locked() and self._waiting >= self._max_waiting:
-            raise _busy()
-        self._waiting += 1
-        _WAITING.inc()
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                await self._places.acquire()
-        except TimeoutError:
-            raise _busy() from None
-        finally:
-            self._waiting -= 1
-            _WAITING.dec()
-        with _RUNNING.track_inprogress():
-            try:
-                yield
-            finally:
-                self._places.release()
-
     async def take(
         self,
         chunks: AsyncIterator[bytes],
-        format_key: Callable[[Container], str],
+        format_key: FormatKey,
         field: str = "call",
     ) -> TakenAudio:
         """Store the stream; it is durable once `examine` has returned.
@@ -146,7 +119,7 @@ class Intake:
         await self._store.rename(audio.key, key)
         return TakenAudio(key, audio.container, audio.size_bytes, audio.sha256)
 
-    async def drop(self, key: str) -> None:
+    async def delete(self, key: str) -> None:
         """Remove what is not wanted, also while this task is being cancelled. What cannot be
         removed now is found by the janitor."""
         with contextlib.suppress(RuntimeFault):
@@ -161,12 +134,48 @@ class Intake:
             yield chunk
 
 
-def _busy() -> Refused:
-    return Refused(
-        Problem.UNAVAILABLE,
-        "Too many uploads at once; try again in a moment.",
-        headers={"Retry-After": str(_BUSY_RETRY_SECONDS)},
-    )
+class Holding:
+    """The file of one request in the store. Deleted when the block ends, unless a call has it then.
+
+    Not where a commit was under way and its answer is missing: the call may exist, and would be
+    without its audio. If it does not, the janitor finds the file.
+    """
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._is_committing = False
+        self.audio: TakenAudio | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if self.audio is not None and not (
+            self._is_committing and not isinstance(exc, _ROLLED_BACK)
+        ):
+            await self._intake.delete(self.audio.key)
+
+    async def take(
+        self, chunks: AsyncIterator[bytes], format_key: FormatKey, field: str
+    ) -> TakenAudio:
+        """See `Intake.take`."""
+        self.audio = await self._intake.take(chunks, format_key, field)
+        return self.audio
+
+    async def move(self, key: str) -> None:
+        assert self.audio is not None, "there is a file"
+        self.audio = await self._intake.move(self.audio, key)
+
+    def note_commit(self) -> None:
+        """The transaction is about to be committed: from here on only the database knows whether
+        there is a call."""
+        self._is_committing = True
+
+    def note_rollback(self) -> None:
+        """It was not committed."""
+        self._is_committing = False
 
 
 async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

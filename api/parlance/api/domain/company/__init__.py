@@ -1,0 +1,1 @@
+"""A company and its settings."""

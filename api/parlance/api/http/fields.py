@@ -1,0 +1,76 @@
+"""Fields that clients send: the types that areas share, and their errors as a problem.
+
+The same for forms, JSON bodies and query parameters. Which fields there are is an area's own.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+from litestar.params import QueryParameter
+from parlance.api.http.errors import FieldError, Refused, refuse_field
+from parlance.contracts.problems import Problem
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    StringConstraints,
+    ValidationError,
+)
+
+MAX_NAME_CHARACTERS = 256
+MAX_ID_CHARACTERS = 128
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def check_moment(value: datetime) -> datetime:
+    """The first and last days of the calendar leave it in another time zone. Raises ValueError."""
+    try:
+        value.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("is out of range") from exc
+    return value
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_NAME_CHARACTERS)]
+Id = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_ID_CHARACTERS)]
+Moment = Annotated[AwareDatetime, AfterValidator(check_moment)]
+
+TextIn = Annotated[
+    str | None, QueryParameter(max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00]*$")
+]
+"""A query parameter that is compared with a column; Postgres holds no NUL."""
+
+
+def check_moment_in(name: str, value: datetime | None) -> datetime | None:
+    """A query parameter. Raises Refused for a time that is none in UTC."""
+    try:
+        return None if value is None else check_moment(value)
+    except ValueError as exc:
+        raise refuse_field(Problem.VALIDATION_FAILED, name, str(exc)) from exc
+
+
+def parse_model(model: type[_Model], values: Mapping[str, Any]) -> _Model:
+    """An empty text counts as absent, as forms send it. Raises Refused with an error for every
+    wrong field."""
+    given = {name: value for name, value in values.items() if not _is_blank(value)}
+    try:
+        return model.model_validate(given)
+    except ValidationError as exc:
+        raise Refused(Problem.VALIDATION_FAILED, errors=_build_errors(exc)) from exc
+
+
+def _build_errors(exc: ValidationError) -> list[FieldError]:
+    return [
+        FieldError(
+            "/" + "/".join(map(str, item["loc"])),
+            item["type"],
+            item["msg"].removeprefix("Value error, "),
+        )
+        for item in exc.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())

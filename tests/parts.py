@@ -1,0 +1,83 @@
+"""The parts of the suite: what `make test` runs one after the other, the quick ones first.
+
+    python -m tests.parts                 all of them
+    python -m tests.parts unit operator   these
+
+Each part is a pytest of its own, so a part that fails keeps no other from running; at the end there
+is a line for each that says how long it took. Anything else is asked of pytest itself:
+make test TESTS="tests/unit -k bus".
+"""
+
+import argparse
+import fnmatch
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+IN_TWO_PROCESSES = ("-n", "2", "--dist", "worksteal")
+"""For what mostly waits, or computes in one process only. Each process has servers of its own."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A share of the test files."""
+
+    name: str
+    patterns: tuple[str, ...]
+    """Of paths below tests/; `*` stands for any characters, also for slashes."""
+    arguments: tuple[str, ...] = ()
+    """For pytest."""
+
+    def has(self, path: pathlib.Path) -> bool:
+        """Whether a test file belongs to this part."""
+        name = path.relative_to(ROOT / "tests").as_posix()
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.patterns)
+
+
+PARTS = (
+    Part("unit", ("unit/*", "repo/*"), IN_TWO_PROCESSES),
+    Part("runtime", ("integration/runtime/*", "integration/devstack/*"), IN_TWO_PROCESSES),
+    Part("api", ("integration/api_*",), IN_TWO_PROCESSES),
+    Part("operator", ("integration/operator/*",), IN_TWO_PROCESSES),
+    Part("worker", ("integration/worker/*", "integration/test_*"), IN_TWO_PROCESSES),
+    # File by file and in their order: each process has one stack, whose model begins as a stub.
+    Part("e2e", ("e2e/*",), ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")),
+)
+
+
+def list_files(part: Part) -> list[str]:
+    """The test files of a part, relative to the root, in order."""
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    return [str(path.relative_to(ROOT)) for path in files if part.has(path)]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the parts that are named, else all; 1 if one of them failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.parts", description=__doc__)
+    names = [part.name for part in PARTS]
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(names))
+    asked = parser.parse_args(arguments).parts or names
+    if unknown := set(asked) - set(names):
+        parser.error(f"no such part: {', '.join(sorted(unknown))} (there are {', '.join(names)})")
+    lines = []
+    for part in (part for part in PARTS if part.name in asked):
+        print(f"--- {part.name}", flush=True)
+        started = time.monotonic()
+        status = _run(part)
+        seconds = time.monotonic() - started
+        lines.append((status, f"{part.name:10} {seconds:5.0f} s   {'failed' if status else 'ok'}"))
+    print("\n".join(["---", *(line for _, line in lines)]), flush=True)
+    return int(any(status for status, _ in lines))
+
+
+def _run(part: Part) -> int:
+    command = [sys.executable, "-m", "pytest", "-q", *part.arguments, *list_files(part)]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
