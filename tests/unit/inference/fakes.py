@@ -1,6 +1,7 @@
 """Stand-ins for what lies around the worker: the bus, the model, the recording."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -152,9 +153,9 @@ class FakeBus:
         def find() -> list[FakeDelivery[D]]:
             return [each for each in lane if isinstance(each.value, expected)][:batch]
 
-        if not find() and wait_seconds:
-            async with asyncio.timeout(30):
-                while not find():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_seconds):
+                while wait_seconds and not find():
                     await asyncio.sleep(0.005)
         found = find()
         if found:

@@ -1,7 +1,7 @@
 """Triton over gRPC: one long-lived client for all calls of the worker.
 
 One request is one window and one try; who waits for how long is the worker's business
-(`worker.patience`). Opened by `wiring`.
+(`engine.patience`). Opened by `wiring`.
 """
 
 import hashlib

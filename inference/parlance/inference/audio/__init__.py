@@ -1,4 +1,4 @@
-"""The worker's ear: PCM blocks in, windows of speech out, flat in memory for any length.
+"""The front end: PCM blocks in, windows of speech out, flat in memory for any length.
 
     channels    interleaved PCM -> channels; one speaker per channel, or one mix
     vad         voice activity (silero), state carried per channel

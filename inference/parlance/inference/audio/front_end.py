@@ -26,7 +26,7 @@ class FrontEndOptions:
     packer: PackerOptions = dataclasses.field(default_factory=PackerOptions)
 
     def __post_init__(self) -> None:
-        # A span is known when its silence has lasted; by then its pad must have been heard.
+        # A span is known when its silence has lasted; by then its pad must have been read.
         if self.packer.pad_seconds > self.speech.min_silence_seconds:
             raise ValueError("pad_seconds may not be longer than min_silence_seconds")
         longest = self.speech.max_speech_seconds + 2 * self.packer.pad_seconds
@@ -62,25 +62,26 @@ class FrontEnd:
         self._planner = channels.ChannelPlanner(policy, source_channels)
         self._waiting: list[Samples] = []
         self._waiting_samples = 0
-        self._ears: list[_Ear] = []
+        self._channels: list[_Channel] = []
         self._windows_made = 0
 
     @property
     def plan(self) -> ChannelPlan | None:
-        """None until enough was heard; always there after `finish`."""
+        """None until enough was read; always there after `finish`."""
         return self._planner.plan
 
     @property
     def speech(self) -> tuple[Speech, ...]:
         """Voice activity so far, per channel; what call metrics rest on."""
         return tuple(
-            Speech(channel=number, spans=tuple(ear.spans)) for number, ear in enumerate(self._ears)
+            Speech(channel=number, spans=tuple(channel.spans))
+            for number, channel in enumerate(self._channels)
         )
 
     @property
-    def heard_seconds(self) -> float:
+    def processed_seconds(self) -> float:
         """Call time that went through voice detection."""
-        return self._ears[0].heard_samples / SAMPLE_RATE_HZ if self._ears else 0.0
+        return self._channels[0].processed_samples / SAMPLE_RATE_HZ if self._channels else 0.0
 
     def feed(self, data: bytes) -> list[Window]:
         """Interleaved int16 PCM of any length; the windows that became complete."""
@@ -89,28 +90,28 @@ class FrontEnd:
         self._waiting_samples += samples.shape[1]
         if self._planner.plan is None:
             self._planner.feed(samples)
-        return self._hear_grid() if self._planner.plan is not None else []
+        return self._process_grid() if self._planner.plan is not None else []
 
     def finish(self) -> list[Window]:
         """The call is over: the windows that were still open."""
         self._planner.finish()
-        windows = self._hear_grid()
+        windows = self._process_grid()
         rest = self._take(self._waiting_samples)
         sounds = []
-        for ear, samples in zip(self._ears, rest, strict=True):
-            sounds += ear.finish(samples)
+        for channel, samples in zip(self._channels, rest, strict=True):
+            sounds += channel.finish(samples)
         return windows + self._number(sounds)
 
-    def _hear_grid(self) -> list[Window]:
+    def _process_grid(self) -> list[Window]:
         plan = self._planner.plan
         assert plan is not None
-        if not self._ears:
-            self._ears = [_Ear(self._model, self._options, n) for n in range(plan.channels)]
+        if not self._channels:
+            self._channels = [_Channel(self._model, self._options, n) for n in range(plan.channels)]
         windows: list[Window] = []
         while self._waiting_samples >= GRID_SAMPLES:
             sounds = []
-            for ear, samples in zip(self._ears, self._take(GRID_SAMPLES), strict=True):
-                sounds += ear.hear(samples)
+            for channel, samples in zip(self._channels, self._take(GRID_SAMPLES), strict=True):
+                sounds += channel.feed(samples)
             windows += self._number(sounds)
         return windows
 
@@ -132,7 +133,7 @@ class FrontEnd:
         return [sound.build_window(first + n) for n, sound in enumerate(sounds)]
 
 
-class _Ear:
+class _Channel:
     """One channel of the call."""
 
     def __init__(self, model: vad.VadModel, options: FrontEndOptions, channel: int) -> None:
@@ -142,10 +143,10 @@ class _Ear:
         self._packer = packer.ChannelPacker(options.packer, channel)
         self._tail = packer.AudioTail()
         self._pad = round(options.packer.pad_seconds * SAMPLE_RATE_HZ)
-        self.heard_samples = 0
+        self.processed_samples = 0
         self.spans: list[tuple[float, float]] = []
 
-    def hear(self, samples: Samples) -> list[packer.Sound]:
+    def feed(self, samples: Samples) -> list[packer.Sound]:
         """Whole frames."""
         self._tail.append(samples)
         spans = self._track(samples)
@@ -157,14 +158,14 @@ class _Ear:
         missing = -len(samples) % vad.FRAME_SAMPLES
         spans = self._track(np.pad(samples, (0, missing))) if len(samples) else []
         spans += self._tracker.finish(self._tail.end_sample)
-        self.heard_samples = self._tail.end_sample
+        self.processed_samples = self._tail.end_sample
         return self._pack(spans) + self._packer.finish()
 
     def _track(self, samples: Samples) -> list[speech.Span]:
         probabilities = self._model.run(samples, self._state)
         frames = samples.astype(np.float32).reshape(-1, vad.FRAME_SAMPLES)
         energies = np.einsum("ij,ij->i", frames, frames)
-        self.heard_samples += len(samples)
+        self.processed_samples += len(samples)
         return self._tracker.feed(probabilities.tolist(), energies.tolist())
 
     def _pack(self, spans: list[speech.Span]) -> list[packer.Sound]:

@@ -36,11 +36,11 @@ async def iter_windows(
     async with contextlib.aclosing(_iter_batches(decoder)) as batches:
         batch = await anext(batches, None)
         while batch is not None:
-            listening = loop.run_in_executor(executor, front_end.feed, batch)
-            # The child decodes on while the thread listens.
+            feeding = loop.run_in_executor(executor, front_end.feed, batch)
+            # The child decodes on while the thread looks for speech.
             coming = asyncio.ensure_future(anext(batches, None))
             try:
-                for window in await listening:
+                for window in await feeding:
                     yield window
                 await asyncio.wait((coming,))
             finally:

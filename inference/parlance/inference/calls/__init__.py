@@ -11,6 +11,7 @@ segments            from a window's result to segments
 splitting           texts that reach over a long silence
 progress          how far the call is, for signs of life
 artefacts         transcript and insights in the store
+timing            how long each stage takes
 
 Stands on `parlance.inference.engine`, which runs the tasks.
 """

@@ -1,4 +1,4 @@
-"""A recording as a stream of windows: the decoder and the worker's ear put together.
+"""A recording as a stream of windows: the decoder and the front end put together.
 
 `WindowStream` is what the rest of the worker sees; tests give it windows of their own.
 """
@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Protocol
 
+import structlog
 from parlance.contracts.calls import ChannelPolicy, MediaInfo, Speech
 from parlance.inference.audio.front_end import FrontEnd, FrontEndOptions
 from parlance.inference.audio.packer import Window
@@ -18,6 +19,8 @@ from parlance.inference.calls.intake import Audio
 from parlance.media import decode
 from parlance.media.limits import MediaLimits
 from parlance.media.spawning import Spawner
+
+_log = structlog.get_logger(__name__)
 
 
 class WindowStream(Protocol):
@@ -81,8 +84,8 @@ class RecordingOpener:
         )
         async with opened as decoder:
             opening_seconds = time.perf_counter() - started
-            ear = _TimedFrontEnd(self._vad, policy, decoder.stream.channels, self._options)
-            yield Recording(audio, decoder, ear, self._executor, opening_seconds)
+            front_end = _TimedFrontEnd(self._vad, policy, decoder.stream.channels, self._options)
+            yield Recording(audio, decoder, front_end, self._executor, opening_seconds)
 
 
 class Recording:
@@ -92,19 +95,21 @@ class Recording:
         self,
         audio: Audio,
         decoder: decode.Decoder,
-        ear: "_TimedFrontEnd",
+        front_end: "_TimedFrontEnd",
         executor: Executor,
         opening_seconds: float,
     ) -> None:
         self._audio = audio
         self._decoder = decoder
-        self._ear = ear
+        self._front_end = front_end
         self._executor = executor
         self._opening_seconds = opening_seconds
 
     @property
     def channels(self) -> int:
-        return self._ear.plan.channels if self._ear.plan else self._decoder.stream.channels
+        return (
+            self._front_end.plan.channels if self._front_end.plan else self._decoder.stream.channels
+        )
 
     @property
     def media(self) -> MediaInfo:
@@ -117,7 +122,7 @@ class Recording:
             duration_seconds=(
                 summary.duration_seconds
                 if summary
-                else max(stream.header_seconds or 0.0, self._ear.heard_seconds)
+                else max(stream.header_seconds or 0.0, self._front_end.processed_seconds)
             ),
             duration_estimated=summary is None,
             truncated=summary is not None and summary.truncated,
@@ -125,16 +130,21 @@ class Recording:
 
     @property
     def speech(self) -> tuple[Speech, ...]:
-        return self._ear.speech
+        return self._front_end.speech
 
     @property
     def timings(self) -> Mapping[str, float]:
-        return {"decode_open": self._opening_seconds, "vad": self._ear.seconds}
+        return {"decode_open": self._opening_seconds, "vad": self._front_end.seconds}
 
     async def windows(self) -> AsyncGenerator[Window, None]:
-        async with aclosing(iter_windows(self._decoder, self._ear, self._executor)) as windows:
+        async with aclosing(
+            iter_windows(self._decoder, self._front_end, self._executor)
+        ) as windows:
             async for window in windows:
                 yield window
+        plan = self._front_end.plan
+        if plan is not None:
+            _log.info("channels planned", channels=plan.channels, reason=plan.reason.value)
 
 
 class _TimedFrontEnd(FrontEnd):

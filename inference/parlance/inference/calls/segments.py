@@ -24,29 +24,31 @@ def build_segments(
 ) -> tuple[Segment, ...]:
     """Segments in call time, inside the window, none empty. A dropped window has none."""
     return tuple(
-        _build_segment(window, heard, number, speaker, answer.avg_logprob)
-        for number, heard in enumerate(_select_spoken(window, answer))
+        _build_segment(window, recognized, number, speaker, answer.avg_logprob)
+        for number, recognized in enumerate(_select_spoken(window, answer))
     )
 
 
 def measure_levels(window: Window, answer: AsrWindow) -> tuple[float, ...]:
     """Loudness of the same segments: RMS in dB relative to full scale."""
     return tuple(
-        _measure_level(window, heard.start_seconds, heard.end_seconds)
-        for heard in _select_spoken(window, answer)
+        _measure_level(window, recognized.start_seconds, recognized.end_seconds)
+        for recognized in _select_spoken(window, answer)
     )
 
 
 def _select_spoken(window: Window, answer: AsrWindow) -> list[AsrSegment]:
     if answer.guard == "dropped":
         return []
-    spoken = (heard for heard in answer.segments if heard.text.strip())
-    return [part for heard in spoken for part in splitting.split_at_silences(heard, window)]
+    spoken = (recognized for recognized in answer.segments if recognized.text.strip())
+    return [
+        part for recognized in spoken for part in splitting.split_at_silences(recognized, window)
+    ]
 
 
 def _measure_level(window: Window, start_seconds: float, end_seconds: float) -> float:
-    heard_seconds = sum(piece.length_seconds for piece in window.pieces)  # the rest is filling
-    end_seconds = min(end_seconds, heard_seconds)
+    sound_seconds = sum(piece.length_seconds for piece in window.pieces)  # the rest is filling
+    end_seconds = min(end_seconds, sound_seconds)
     first, last = (int(at * SAMPLE_RATE_HZ) for at in (start_seconds, end_seconds))
     samples = window.samples[first : max(last, first + 1)].astype(np.float32)
     power = float(np.mean(np.square(samples))) / 32768**2 if samples.size else 0.0
@@ -55,14 +57,14 @@ def _measure_level(window: Window, start_seconds: float, end_seconds: float) -> 
 
 def _build_segment(
     window: Window,
-    heard: AsrSegment,
+    recognized: AsrSegment,
     number: int,
     speaker: ChannelSpeaker,
     window_logprob: float | None,
 ) -> Segment:
-    start_seconds = _clip(window.to_call_seconds(heard.start_seconds), window)
-    end_seconds = _clip(window.to_call_seconds(heard.end_seconds, is_end=True), window)
-    logprob = heard.avg_logprob if heard.avg_logprob is not None else window_logprob
+    start_seconds = _clip(window.to_call_seconds(recognized.start_seconds), window)
+    end_seconds = _clip(window.to_call_seconds(recognized.end_seconds, is_end=True), window)
+    logprob = recognized.avg_logprob if recognized.avg_logprob is not None else window_logprob
     return Segment(
         id=format_segment_id(window.index, number),
         channel=window.channel,
@@ -70,7 +72,7 @@ def _build_segment(
         role=speaker.role,
         start_seconds=start_seconds,
         end_seconds=max(start_seconds, end_seconds),
-        text=heard.text.strip(),
+        text=recognized.text.strip(),
         confidence=None if logprob is None else round(min(1.0, math.exp(logprob)), 4),
     )
 

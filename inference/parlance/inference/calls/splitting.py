@@ -19,9 +19,9 @@ _SEARCH_WORDS = 3
 _SENTENCE_ENDS = (".", "?", "!", "…", "。")
 
 
-def split_at_silences(heard: AsrSegment, window: Window) -> list[AsrSegment]:
+def split_at_silences(recognized: AsrSegment, window: Window) -> list[AsrSegment]:
     """The parts of a segment, in window time, none over a long silence; often just itself."""
-    parts = [heard]
+    parts = [recognized]
     for at_seconds in _find_silences(window):
         parts[-1:] = _split(parts[-1], at_seconds)
     return parts
@@ -35,14 +35,14 @@ def _find_silences(window: Window) -> Iterator[float]:
             yield after.window_start_seconds
 
 
-def _split(heard: AsrSegment, at_seconds: float) -> list[AsrSegment]:
-    before_seconds = at_seconds - heard.start_seconds
-    after_seconds = heard.end_seconds - at_seconds
+def _split(recognized: AsrSegment, at_seconds: float) -> list[AsrSegment]:
+    before_seconds = at_seconds - recognized.start_seconds
+    after_seconds = recognized.end_seconds - at_seconds
     if before_seconds <= 0 or after_seconds <= 0:
-        return [heard]
-    first = heard.model_copy(update={"end_seconds": at_seconds})
-    second = heard.model_copy(update={"start_seconds": at_seconds})
-    words = heard.text.split()
+        return [recognized]
+    first = recognized.model_copy(update={"end_seconds": at_seconds})
+    second = recognized.model_copy(update={"start_seconds": at_seconds})
+    words = recognized.text.split()
     if len(words) < 2 or min(before_seconds, after_seconds) < _MIN_PART_SECONDS:
         return [first if before_seconds >= after_seconds else second]
     count = _count_words_before(words, before_seconds / (before_seconds + after_seconds))

@@ -38,6 +38,7 @@ from parlance.inference.calls.intake import Audio
 from parlance.inference.calls.past import CallPast
 from parlance.inference.calls.progress import CallProgress
 from parlance.inference.calls.recording import WindowOpener, WindowStream
+from parlance.inference.calls.timing import StageTimer
 from parlance.inference.calls.transcription import MODEL, Tally, Transcription
 from parlance.inference.engine import waits
 from parlance.inference.engine.gate import Gate
@@ -276,24 +277,8 @@ class CallTask:
             self._timings["first_segment"] = tally.first_segment_at - self._run.taken_at
             metrics.FIRST_SEGMENT_SECONDS.observe(self._timings["first_segment"])
 
-    def _timed(self, stage: str) -> "_Timed":
-        return _Timed(self._timings, stage)
-
-
-class _Timed:
-    """Adds the time of a block to a stage."""
-
-    def __init__(self, timings: dict[str, float], stage: str) -> None:
-        self._timings = timings
-        self._stage = stage
-
-    def __enter__(self) -> None:
-        self._started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        seconds = time.perf_counter() - self._started
-        self._timings[self._stage] = self._timings.get(self._stage, 0.0) + seconds
-        metrics.STAGE_SECONDS.labels(self._stage).observe(seconds)
+    def _timed(self, stage: str) -> StageTimer:
+        return StageTimer(self._timings, stage)
 
 
 def _choose_language(tally: Tally, requested: str) -> tuple[str, float | None]:

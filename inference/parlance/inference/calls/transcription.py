@@ -58,8 +58,6 @@ class Tally:
     level_db: dict[str, float] = field(default_factory=dict)
     """Loudness by segment id, for calls with two channels."""
     language_seconds: dict[str, float] = field(default_factory=dict)
-    windows: int = 0
-    reused_windows: int = 0
     dropped_windows: int = 0
     processed_seconds: float = 0.0
     first_segment_at: float | None = None
@@ -192,13 +190,11 @@ class Transcription:
 
     def _reuse(self, ready: SegmentsReady) -> None:
         metrics.REUSED_WINDOWS.inc()
-        self.tally.reused_windows += 1
         self._progress.note_window(ready)
         self._count(ready)
 
     def _count(self, ready: SegmentsReady) -> None:
         tally = self.tally
-        tally.windows += 1
         tally.segments += ready.segments
         ids = (segment.id for segment in ready.segments)
         tally.level_db.update(zip(ids, ready.levels_db, strict=False))

@@ -194,7 +194,7 @@ class Runner(Generic[D]):
         looks lost and is not. So they are in doubt until nobody was heard of the work for longer
         than a worker is ever silent; all that may change meanwhile is looked at again.
         """
-        heard: int | None = None
+        seen_sequence: int | None = None
         while True:
             dispatch, earlier = self._lease.dispatch, self._lease.earlier_deliveries
             task = self._kind.build_task(self._run)
@@ -207,9 +207,9 @@ class Runner(Generic[D]):
                 return task
             if self._lease.delivery is None:
                 return Settled("the message was lost with its stream")
-            if history.last_sequence == heard:
+            if history.last_sequence == seen_sequence:
                 return endings.give_up(lost_runs)
-            heard = history.last_sequence
+            seen_sequence = history.last_sequence
             await self._signs.give_doubt(task.build_sign)
             await self._sleep(DOUBT_SECONDS)
 

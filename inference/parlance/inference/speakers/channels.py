@@ -1,21 +1,18 @@
-"""Channels to speakers: the key and role of each channel, and the swap of two roles.
+"""Channels to speakers: the key and role of each channel.
 
-Pure. The worker calls `plan_speakers` when it knows the decoded channels and `swap_roles` when a
-person says that agent and customer are the wrong way round. Roles guessed from words live in
-`roles`; speakers within one channel are not told apart here.
+Pure. The worker calls `plan_speakers` when it knows the decoded channels, and `apply_roles` with
+what `roles` guesses from words. Speakers within one channel are not told apart here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from parlance.contracts.calls import ChannelPolicy, Role, Segment, Transcript
-
-_SWAPPED = {Role.AGENT: Role.CUSTOMER, Role.CUSTOMER: Role.AGENT, Role.UNKNOWN: Role.UNKNOWN}
+from parlance.contracts.calls import ChannelPolicy, Role, Segment
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelSpeaker:
-    """Who is heard on one decoded channel."""
+    """Who speaks on one decoded channel."""
 
     channel: int
     key: str
@@ -60,16 +57,3 @@ def apply_roles(segments: Iterable[Segment], roles: Mapping[str, Role]) -> tuple
         else segment.model_copy(update={"role": role})
         for segment in segments
     )
-
-
-def swap_roles(segments: Sequence[Segment]) -> tuple[Segment, ...]:
-    """Agent becomes customer and the other way round; `unknown` stays. Twice is no change.
-
-    Keys stay with their channels: only the meaning was wrong.
-    """
-    return apply_roles(segments, {segment.speaker: _SWAPPED[segment.role] for segment in segments})
-
-
-def swap_transcript(transcript: Transcript) -> Transcript:
-    """The transcript with agent and customer swapped; analyse it again to swap the metrics."""
-    return transcript.model_copy(update={"segments": swap_roles(transcript.segments)})

@@ -72,7 +72,7 @@ def test_every_sample_of_speech_is_in_exactly_one_window() -> None:
 def test_no_window_is_too_short_for_the_model_wherever_a_call_ends() -> None:
     """Speech that fades out is cut at its quietest point, which is its end: what then still comes
     may be a few milliseconds, in a window of their own."""
-    heard_seconds = []
+    processed_seconds = []
     for hundredths in range(700, 1000):
         sound = sounds.build_call((0, hundredths / 100), seconds=hundredths / 100)
         fading = (sound * np.linspace(1.0, 0.2, len(sound))).astype(np.int16)
@@ -83,8 +83,8 @@ def test_no_window_is_too_short_for_the_model_wherever_a_call_ends() -> None:
 
         assert min(window.length_seconds for window in windows) >= 0.5
         assert windows[-1].end_seconds == pytest.approx(hundredths / 100, abs=0.5)
-        heard_seconds += [sum(piece.length_seconds for piece in w.pieces) for w in windows]
-    assert min(heard_seconds) < 0.1
+        processed_seconds += [sum(piece.length_seconds for piece in w.pieces) for w in windows]
+    assert min(processed_seconds) < 0.1
 
 
 def test_a_window_holds_the_sound_of_its_place_in_the_call() -> None:
@@ -111,7 +111,7 @@ def test_speech_is_reported_per_channel_in_call_time() -> None:
     assert [len(speech.spans) for speech in front_end.speech] == [1, 2]
     assert front_end.speech[0].spans[0] == pytest.approx((1.0, 3.0), abs=0.04)
     assert front_end.speech[1].spans[1] == pytest.approx((12.0, 13.0), abs=0.04)
-    assert front_end.heard_seconds == 20.0
+    assert front_end.processed_seconds == 20.0
 
 
 def test_speech_that_was_cut_for_windows_is_one_span_for_metrics() -> None:
@@ -140,19 +140,19 @@ def test_no_sound_at_all_makes_no_window() -> None:
 def test_any_length_is_heard_to_its_end(samples: int) -> None:
     front_end, _ = run_front_end(bytes(2 * samples), 1, 1 << 20)
 
-    assert front_end.heard_seconds == samples / 16_000
+    assert front_end.processed_seconds == samples / 16_000
 
 
 def test_the_first_window_of_a_monologue_comes_early_and_is_short() -> None:
     front_end = FrontEnd(sounds.LoudnessModel(), ChannelPolicy.AUTO, 1)
     pcm = sounds.interleave(sounds.build_call((0.0, 60.0), seconds=60.0))
-    heard_seconds = 0
+    processed_seconds = 0
     windows: list[Window] = []
     while not windows:
-        windows = front_end.feed(pcm[heard_seconds * 32_000 : (heard_seconds + 1) * 32_000])
-        heard_seconds += 1
+        windows = front_end.feed(pcm[processed_seconds * 32_000 : (processed_seconds + 1) * 32_000])
+        processed_seconds += 1
 
-    assert heard_seconds <= 9
+    assert processed_seconds <= 9
     assert windows[0].length_seconds <= 8.0
 
 
@@ -180,8 +180,8 @@ def test_memory_stays_flat_over_hours() -> None:
 def _measure_bytes(front_end: FrontEnd) -> int:
     """All samples that it holds."""
     waiting = sum(sys.getsizeof(block) for block in front_end._waiting)
-    tails = sum(ear._tail._samples.nbytes for ear in front_end._ears)
-    drafts = sum(ear._packer._draft.length * 2 for ear in front_end._ears)
+    tails = sum(channel._tail._samples.nbytes for channel in front_end._channels)
+    drafts = sum(channel._packer._draft.length * 2 for channel in front_end._channels)
     return waiting + tails + drafts
 
 

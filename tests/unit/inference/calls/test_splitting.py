@@ -17,8 +17,8 @@ WINDOW = build_window((0.0, 10.0, 2.0), (2.0, 72.0, 3.0))
 
 
 def split(start: float, end: float, text: str, window: Window = WINDOW) -> list[Part]:
-    heard = AsrSegment(start_seconds=start, end_seconds=end, text=text)
-    parts = splitting.split_at_silences(heard, window)
+    recognized = AsrSegment(start_seconds=start, end_seconds=end, text=text)
+    parts = splitting.split_at_silences(recognized, window)
     return [(part.start_seconds, part.end_seconds, part.text) for part in parts]
 
 

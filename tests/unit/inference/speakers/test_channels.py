@@ -1,9 +1,7 @@
-"""Channels to speakers, and the swap."""
+"""Channels to speakers."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from parlance.contracts.calls import ChannelPolicy, Role, Segment
+from parlance.contracts.calls import ChannelPolicy, Role
 from parlance.inference.speakers import channels
 
 from tests.unit.inference.analysis import calls
@@ -40,36 +38,3 @@ def test_roles_are_applied_by_speaker_key() -> None:
     applied = channels.apply_roles(segments, {"speaker_0": AGENT})
 
     assert [segment.role for segment in applied] == [AGENT, CUSTOMER]
-
-
-def test_a_swap_exchanges_roles_and_leaves_keys_and_text() -> None:
-    segments = [
-        calls.segment("a", 0, channel=0, role=AGENT),
-        calls.segment("b", 1, channel=1, role=CUSTOMER),
-        calls.segment("c", 2, channel=2),
-    ]
-
-    swapped = channels.swap_roles(segments)
-
-    assert [(s.speaker, s.role, s.text) for s in swapped] == [
-        ("speaker_0", CUSTOMER, "a"),
-        ("speaker_1", AGENT, "b"),
-        ("speaker_2", UNKNOWN, "c"),
-    ]
-
-
-def test_a_transcript_is_swapped_with_its_segments() -> None:
-    transcript = calls.transcript(calls.segment("a", role=AGENT))
-
-    assert channels.swap_transcript(transcript).segments[0].role is CUSTOMER
-
-
-@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(Role)), max_size=10))
-def test_swapping_twice_changes_nothing(given_roles: list[tuple[int, Role]]) -> None:
-    role_of = dict(given_roles)  # a speaker has one role
-    segments: tuple[Segment, ...] = tuple(
-        calls.segment("a", n, channel=channel, role=role_of[channel])
-        for n, (channel, _) in enumerate(given_roles)
-    )
-
-    assert channels.swap_roles(channels.swap_roles(segments)) == segments
