@@ -10,6 +10,7 @@ make test TESTS="tests/unit -k bus".
 
 import argparse
 import fnmatch
+import os
 import pathlib
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 IN_TWO_PROCESSES = ("-n", "2", "--dist", "worksteal")
 """For what mostly waits, or computes in one process only. Each process has servers of its own."""
 
@@ -76,7 +78,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(part: Part) -> int:
     command = [sys.executable, "-m", "pytest", "-q", *part.arguments, *list_files(part)]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    # Tests start some hundred processes; without bytecode each takes a second longer to import.
+    environment = {name: value for name, value in os.environ.items() if name != NO_BYTECODE}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":
