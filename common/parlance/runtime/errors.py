@@ -50,9 +50,9 @@ class StoreUnavailable(Retryable):
 
 
 class StoreRefused(StoreUnavailable):
-    """The object store knows us not, or not for this object. It ends when an administrator mends
-    it, so it is tried again, but seldom. S3 says the same of an object that is not there to whoever
-    may not list."""
+    """The object store refused our credentials, or their use for this object. It ends when an
+    administrator mends it, so it is tried again, but seldom. S3 answers the same for an object that
+    does not exist when the credentials may not list."""
 
     def __init__(self, what: str, *, delay_seconds: float = 60.0) -> None:
         super().__init__(what, delay_seconds=delay_seconds)

@@ -19,6 +19,7 @@ PLACES = 4
 COMPANY_PLACES = 2
 UNKEYED_BYTES = 50_000
 UNKEYED = 20
+MAX_WAITING = 25
 
 
 @pytest.fixture
@@ -32,6 +33,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         max_company_uploads=COMPANY_PLACES,
         max_unkeyed_uploads=1,
         max_unkeyed_upload_bytes=UNKEYED_BYTES,
+        max_waiting_uploads=MAX_WAITING,
         upload_wait_seconds=2.0,
     )
     async with open_api(dataclasses.replace(settings, http=http)) as opened:
@@ -75,6 +77,22 @@ async def test_slow_clients_without_a_key_do_not_keep_out_those_with_one(
         response = await upload(client, acme, 1, in_header=in_header)
 
     assert response.status_code == 201, response.text
+
+
+async def test_however_many_have_no_key_an_address_with_one_is_looked_at(
+    api: Api, client: httpx.AsyncClient, acme: Account
+) -> None:
+    async def ask(headers: dict[str, str]) -> int:
+        address = {"call_url": "http://10.0.0.1/a.wav"}
+        return (await client.post("/api/addcallurl", headers=headers, json=address)).status_code
+
+    async def are_strangers_refused() -> bool:
+        return await ask({}) == 503
+
+    async with hold_uploads(api, None, MAX_WAITING):
+        await waiting.wait_until(are_strangers_refused, 10, "no stranger gets in any more")
+
+        assert await ask({"X-Api-Key": acme.key}) == 422  # what it says of the address itself
 
 
 async def test_one_company_does_not_take_all_places(

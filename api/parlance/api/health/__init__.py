@@ -1,1 +1,1 @@
-"""Whether this process can work, and the limits that clients can run into."""
+"""Whether this process can work."""

@@ -4,8 +4,8 @@
     ├── Refused(problem, ...)     becomes an RFC 9457 answer with a code of contracts.problems
     └── ClientGone                nobody is there to read an answer
 
-Raised by handlers, services and auth; turned into HTTP by `problem_details` alone. Faults of the
-adapters (`runtime.errors`) are not wrapped here: `problem_details` knows them too.
+Raised by handlers, services and identity; turned into HTTP by `problems` alone. Faults of the
+adapters (`runtime.errors`) are not wrapped here: `problems` knows them too.
 """
 
 from collections.abc import Mapping, Sequence

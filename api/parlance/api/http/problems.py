@@ -19,7 +19,7 @@ from litestar.exceptions import (
 from litestar.types import ExceptionHandlersMap
 from parlance.api.http.errors import ClientGone, FieldError, Refused
 from parlance.contracts.problems import Problem
-from parlance.runtime.errors import ObjectNotFound, Retryable
+from parlance.runtime.errors import InvalidKey, ObjectNotFound, Retryable
 from pydantic import JsonValue
 
 _log = structlog.get_logger(__name__)
@@ -80,7 +80,7 @@ def translate(exc: Exception) -> Refused:
             return _refuse_for_now(exc.delay_seconds)
         case TimeoutError():
             return _refuse_for_now(DEFAULT_RETRY_SECONDS)
-        case ObjectNotFound():
+        case ObjectNotFound() | InvalidKey():
             return Refused(Problem.NOT_FOUND)
         case ValidationException():
             return _refuse_invalid(exc)

@@ -57,7 +57,8 @@ PUBLIC = {_OPTION: Access()}
 
 def needs(*scopes: Scope, is_key_in_body: bool = False) -> dict[str, Access]:
     """`opt` of a route for whoever has any one of these scopes."""
-    assert scopes, "without a scope a route would be public"
+    if not scopes:
+        raise ImproperlyConfiguredException("without a scope a route would be public")
     return {_OPTION: Access(frozenset(scopes), is_key_in_body)}
 
 

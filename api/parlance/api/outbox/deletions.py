@@ -22,7 +22,7 @@ from parlance.api.outbox import rows as outbox
 from parlance.api.outbox.backoff import plan_backoff
 from parlance.contracts.ids import CompanySlug
 from parlance.runtime.clock import Clock
-from parlance.runtime.errors import Retryable
+from parlance.runtime.errors import Retryable, RuntimeFault
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -146,7 +146,7 @@ class Deleter:
         subject = {"kind": target.kind, "id": str(target.subject_id)}
         try:
             is_over = await self._handlers[target.kind].delete_outside(target)
-        except Retryable as fault:
+        except RuntimeFault as fault:  # a refusal too: an administrator may mend what it lacks
             _PASSES.labels(target.kind, "later").inc()
             _log.warning("deletion goes on later", **subject, problem=str(fault))
             return

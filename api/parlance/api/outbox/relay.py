@@ -22,7 +22,7 @@ from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.api.outbox.backoff import plan_backoff
 from parlance.runtime.clock import Clock
-from parlance.runtime.errors import Permanent, Retryable
+from parlance.runtime.errors import Permanent, Retryable, RuntimeFault
 from prometheus_client import Counter, Gauge
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -115,7 +115,7 @@ class Relay:
                     return False
                 condition = col(tables.OutboxRow.subject_id) == subject_id
                 return await self._relay(handler, condition, limit=1) == 1
-        except (Retryable, TimeoutError) as fault:
+        except (RuntimeFault, TimeoutError) as fault:
             _log.info("left to the recorder", kind=kind, id=str(subject_id), problem=repr(fault))
             return False
 

@@ -48,7 +48,7 @@ class StagedUploads:
 
 
 class ExpiredRows:
-    """Rows that have served their time."""
+    """Rows past their retention time."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database

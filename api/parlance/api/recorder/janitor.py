@@ -34,6 +34,11 @@ class Janitor:
                 _FAILED.labels(kind).inc()
                 _log.warning("janitor step put off", step=kind, problem=str(fault))
                 continue
+            # Top of a loop: a defect in one step must not keep the later ones from running.
+            except Exception:  # noqa: BLE001 - the reason stands above
+                _FAILED.labels(kind).inc()
+                _log.exception("janitor step failed", step=kind)
+                continue
             _DELETED.labels(kind).inc(count)
             if count:
                 _log.info("janitor deleted", kind=kind, count=count)

@@ -48,9 +48,13 @@ async def cancel(
         try:
             async with database.company_session(principal.company_id) as session:
                 call = await _lock_open(session, principal, call_id)
+                # It may have been given to the outbox again meanwhile. This waits for a relay that
+                # is just sending it, whose job is then cancelled below.
+                await outbox.withdraw(session, principal.company_id, Kind.CALL, call_id)
                 _end(session, principal, call)
         except Refused:
             return  # it ended or was deleted meanwhile, which is what was asked for
+        await _ask_cluster(kube, call)
     await _announce(bus, principal, call)
 
 

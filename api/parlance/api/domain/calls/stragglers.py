@@ -2,7 +2,7 @@
 
 Events tell the recorder everything, but events can be lost (all of the bus) and so can CallJobs
 (all of the cluster). Postgres is the truth about what is still wanted, so a call whose job is gone
-is handed to the outbox again, and a verdict that was never heard is read from the job. Called by
+is handed to the outbox again, and an end whose event was lost is read from the job. Called by
 `process` with the janitor.
 """
 
@@ -27,6 +27,7 @@ from parlance.contracts.ids import CompanySlug
 from parlance.contracts.problems import Problem
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import Clock
+from parlance.runtime.errors import Retryable
 from parlance.runtime.kube import Kube
 from prometheus_client import Counter
 from sqlmodel import col
@@ -57,7 +58,14 @@ class Stragglers:
         found = await self._find()
         self._after = found[-1][0].id if len(found) == CALLS_PER_PASS else uuid.UUID(int=0)
         for call, company in found:
-            await self._look_at(call, company)
+            try:
+                await self._look_at(call, company)
+            except Retryable:
+                raise
+            # Top of a loop: one call that cannot be looked at must not hide those behind it.
+            except Exception:  # noqa: BLE001 - the reason stands above
+                _FOUND.labels("failed").inc()
+                _log.exception("straggler not looked at", call=str(call.id))
 
     async def _find(self) -> list[tuple[tables.Call, CompanySlug]]:
         call, row = tables.Call, tables.OutboxRow
@@ -92,7 +100,7 @@ class Stragglers:
             _FOUND.labels("running").inc()
             return
         _FOUND.labels("unheard").inc()
-        _log.warning("verdict was not heard", call=str(call.id), verdict=verdict.type)
+        _log.warning("the end of a call was not recorded", call=str(call.id), verdict=verdict.type)
         await self._applier.apply(verdict)
         await self._bus.publish_event(verdict)
 

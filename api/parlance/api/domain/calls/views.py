@@ -1,4 +1,4 @@
-"""Rows turned into what clients see. Pure; called by `queries` and the routes."""
+"""Rows turned into what clients see. Pure; called by `reading`, the routes and `uploads`."""
 
 from collections.abc import Sequence
 from urllib.parse import urljoin

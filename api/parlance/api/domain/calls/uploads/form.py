@@ -17,6 +17,7 @@ from parlance.api.domain.calls.uploads.upload import FILE_FIELD, KEY_FIELD, URL_
 from parlance.api.http import multipart
 from parlance.api.http.body import BodyReader, Pace
 from parlance.api.http.errors import FieldError, Refused, refuse_field
+from parlance.api.http.fields import MAX_ID_CHARACTERS
 from parlance.api.http.multipart import FormLimits, Part
 from parlance.api.identity import guard
 from parlance.api.identity.guard import Gate
@@ -93,13 +94,14 @@ class FormReader:
         return principal
 
     async def _read_part(self, part: Part) -> None:
-        if part.name in self._seen:
-            raise refuse_field(Problem.DUPLICATE_FIELD, part.name[:64], "is given more than once")
-        self._seen.add(part.name)
+        name = part.name[:MAX_ID_CHARACTERS]  # of a stranger's, no more is kept
+        if name in self._seen:
+            raise refuse_field(Problem.DUPLICATE_FIELD, name[:64], "is given more than once")
+        self._seen.add(name)
         if part.name == FILE_FIELD:
             await self._take_file(part)
         elif part.name not in _NAMES or part.file_name is not None:
-            self.unknown.append(part.name)
+            self.unknown.append(name)
             await self._skip(part)
         else:
             self.texts[part.name] = await part.text()
@@ -119,7 +121,7 @@ class FormReader:
         return _bound(part, self._desk.limits.unkeyed_file_bytes)
 
     def _check_texts(self) -> None:
-        if sum(map(len, self.texts.values())) > MAX_UNKEYED_TEXT_BYTES:
+        if sum(len(text.encode()) for text in self.texts.values()) > MAX_UNKEYED_TEXT_BYTES:
             raise _refuse_before_key("Text fields", MAX_UNKEYED_TEXT_BYTES)
 
     async def _admit(self, field_key: str | None) -> Principal:

@@ -27,6 +27,7 @@ from parlance.api.http.body import BodyReader
 from parlance.api.http.errors import FieldError, Refused, refuse_field
 from parlance.api.http.idempotency import Claim
 from parlance.api.http.multipart import FormLimits
+from parlance.api.identity import guard
 from parlance.api.identity.guard import Gate
 from parlance.api.identity.principal import Principal
 from parlance.contracts import ids
@@ -79,8 +80,10 @@ class UploadReader:
         """An upload whose file is still to be fetched; otherwise like `open_form`."""
         started_seconds = time.monotonic()
         json_body.check_content_type(request)
-        with self._desk.places.count_unknown():
-            body = BodyReader(request, self._desk.limits.unkeyed_pace)
+        limits = self._desk.limits
+        is_known = guard.find_principal(request) is not None
+        with contextlib.nullcontext() if is_known else self._desk.places.count_unknown():
+            body = BodyReader(request, limits.pace if is_known else limits.unkeyed_pace)
             values = await json_body.read_object(body.chunks())
             principal = await self._desk.gate.admit_by_field(request, _read_text(values, KEY_FIELD))
         url_field, url = _read_url(values)
