@@ -118,6 +118,12 @@ def format_window_id(call_id: CallId, model_hash: str, window: int, resets: int 
     return f"{call_id}.{model_hash[:8]}.{again}{window}"
 
 
+def format_reset_id(call_id: CallId, resets: int, model_hash: str) -> str:
+    """Message id of a `call.reset`, the `resets`-th of the call. Without the attempt: of two runs
+    that overlap and go on with the same model only the first one resets what clients hold."""
+    return f"{call_id}.reset.{resets}.{model_hash[:8]}"
+
+
 def format_event_id(subject_id: str, attempt: int, type_: str, detail: str = "") -> str:
     """Message id of any other event."""
     return f"{subject_id}.{attempt}.{type_}" + (f".{detail}" if detail else "")

@@ -29,6 +29,7 @@ from parlance.inference.analysis.isolation.frames import (
 from parlance.inference.analysis.isolation.host import Child, ChildLost
 from parlance.inference.analysis.progress import Analysis, Progress
 from parlance.inference.analysis.remote import RemoteAnalyzer
+from pydantic import ValidationError
 
 DEADLINE_SECONDS = 120.0
 """Twenty times what a call of 30,000 segments takes on a free core; cores are not always free."""
@@ -153,8 +154,8 @@ class Analyst:
             return
         except TimeoutError:
             code = AnalyzerError.TIMED_OUT
-        except ChildLost:
-            pass
+        except (ChildLost, ValidationError):
+            pass  # it is gone, or it says what fits no contract
         await self.close()
         if is_fresh or progress.current is not None:
             progress.lose_process(code)

@@ -40,10 +40,10 @@ async def _run(analyzer: RemoteAnalyzer, document: Document) -> Ended:
         seconds = time.monotonic() - began
         return reports.build_failure(analyzer, code, seconds=seconds, trace=trace)
 
-    reason = analyzer.applies_to(document)
-    if reason is not None:
-        return fail(reason)
     try:
+        reason = analyzer.applies_to(document)
+        if reason is not None:
+            return fail(reason)
         async with asyncio.timeout(analyzer.timeout_seconds):
             findings = await analyzer.run(document)
     except TimeoutError:

@@ -12,6 +12,11 @@ class CallProgress:
     def __init__(self) -> None:
         self._processed_seconds = 0.0
         self._total_seconds = 0.0
+        self._is_transcribed = False
+
+    def note_transcribed(self) -> None:
+        """All of it: only analysis and storing are left."""
+        self._is_transcribed = True
 
     def note_length(self, total_seconds: float) -> None:
         self._total_seconds = total_seconds
@@ -22,10 +27,14 @@ class CallProgress:
         self._total_seconds = self._total_seconds or ready.total_seconds
 
     def build_event(self, awaited: Awaited | None) -> Progress:
+        done = self._is_transcribed
+        processed_seconds = self._total_seconds if done else self._processed_seconds
         return Progress(
-            percent=call_events.plan_percent(self._processed_seconds, self._total_seconds),
-            stage=Stage.TRANSCRIBE,
-            processed_seconds=self._processed_seconds,
+            percent=call_events.TRANSCRIBED_PERCENT
+            if done
+            else call_events.plan_percent(processed_seconds, self._total_seconds),
+            stage=Stage.INSIGHTS if done else Stage.TRANSCRIBE,
+            processed_seconds=processed_seconds,
             total_seconds=self._total_seconds,
             waiting_for=awaited.reason if awaited else None,
             message=awaited.message if awaited else None,

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from parlance.contracts.analysis.insights import Insights, TrackerRules
+from parlance.contracts.bus import subjects
 from parlance.contracts.bus.calls import (
     Analyzed,
     CallDispatch,
@@ -121,8 +122,9 @@ class CallTask:
         reset = self._past.plan_reset(model)
         if reset is None:
             return
-        detail = f"{self._past.resets + 1}.{model.hash[:8]}"
-        await self._run.reporter.publish(reset, detail=detail)
+        call_id = self._run.dispatch.call_id
+        id_ = subjects.format_reset_id(call_id, self._past.resets + 1, model.hash)
+        await self._run.reporter.publish(reset, id_=id_)
         self._take_reset(reset)
 
     async def _recall_transcript(self, model: ModelInfo) -> Transcript | None:
@@ -224,6 +226,7 @@ class CallTask:
         )
 
     async def _store_transcript(self, transcript: Transcript) -> Artefact:
+        self._progress.note_transcribed()
         with self._timed("store"):
             stored = await self._artefacts.put_transcript(self._run.dispatch, transcript)
         await self._run.reporter.publish(

@@ -80,7 +80,8 @@ class Signs:
     ) -> None:
         while True:
             await asyncio.sleep(look_seconds)
-            awaited = self._waits.find(_WAIT_SECONDS)
+            # A wait that was told stays told from its beginning to its end.
+            awaited = self._waits.find(0.0 if self._told else _WAIT_SECONDS)
             is_quiet = self._clock.monotonic() - self._reporter.spoke_at >= quiet_seconds
             if awaited == self._told and not is_quiet:
                 continue

@@ -1,15 +1,19 @@
 """Analysers that misbehave, run in the analysis process by `test_pipeline`."""
 
+import math
 import os
 import signal
 import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from parlance.contracts.analysis.insights import TrackerRules
+from parlance.contracts.analysis.insights import Span, Summary, SummarySentence, TrackerRules
 from parlance.inference.analysis import profiles
 from parlance.inference.analysis.analyzers.base import Analyzer, Findings, ForEverything, Shared
+from parlance.inference.analysis.analyzers.summary import SummaryFindings
 from parlance.inference.analysis.documents import Document
+
+_SPAN = Span(start_seconds=0.0, end_seconds=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +105,15 @@ def build_noisy(_rules: TrackerRules | None) -> tuple[Analyzer, ...]:
 
 def build_failing_first(_rules: TrackerRules | None) -> tuple[Analyzer, ...]:
     return _replace(FailingFirst())
+
+
+class Nonsense(Misbehaving):
+    """A figure that JSON cannot carry: it leaves the process as null."""
+
+    def run(self, document: Document, shared: Shared) -> Findings:
+        summary = SummarySentence(text="", speaker="", score=math.nan, span=_SPAN)
+        return SummaryFindings(summary=Summary(text="", sentences=(summary,)))
+
+
+def build_nonsense(_rules: TrackerRules | None) -> tuple[Analyzer, ...]:
+    return _replace(Nonsense())

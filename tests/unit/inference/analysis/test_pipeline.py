@@ -149,6 +149,7 @@ async def test_a_foreign_call_gets_what_needs_no_word_list() -> None:
         ("build_deaf", AnalyzerError.TIMED_OUT),
         ("build_greedy", AnalyzerError.OUT_OF_MEMORY),
         ("build_dying", AnalyzerError.CRASHED),
+        ("build_nonsense", AnalyzerError.CRASHED),
     ],
 )
 async def test_an_analyser_that_misbehaves_costs_only_itself(

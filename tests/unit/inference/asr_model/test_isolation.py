@@ -91,6 +91,7 @@ def test_a_fault_that_does_not_come_again_costs_nobody_anything() -> None:
             return answers
 
     assert transcribe(FailsOnce(is_named_bad), "a", "b", "gone") == ["a", "b", None]
+    assert transcribe(FailsOnce(is_named_bad), "alone") == ["alone"]
 
 
 def test_a_model_that_fails_on_everything_blames_no_window() -> None:
@@ -113,7 +114,12 @@ def test_a_model_that_fails_for_good_after_a_window_blames_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [MemoryError(), RuntimeError("CUDA failed with error out of memory")]
+    "fault",
+    [
+        MemoryError(),
+        RuntimeError("CUDA failed with error out of memory"),
+        RuntimeError("cuBLAS failed with status CUBLAS_STATUS_ALLOC_FAILED"),
+    ],
 )
 def test_a_lack_of_memory_is_no_windows_fault(fault: Exception) -> None:
     assert transcribe(FakeEngine(is_named_bad, fault), "bad", "a") == [ModelFailed, "a"]
@@ -132,7 +138,7 @@ def test_every_fault_is_told() -> None:
 
     isolation.transcribe(FakeEngine(is_named_bad), build_windows("a", "bad"), told.append)
 
-    assert [line.split(":")[0] for line in told] == ["2 windows failed", "1 windows failed"]
+    assert [line.split(":")[0] for line in told] == ["2 windows failed", *2 * ["1 windows failed"]]
 
 
 def test_an_error_tells_a_client_no_more_than_the_kind_of_fault() -> None:

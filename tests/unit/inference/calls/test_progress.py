@@ -1,7 +1,7 @@
 """How far a call is, as its signs of life tell it."""
 
 from parlance.contracts.bus.calls import SegmentsReady
-from parlance.contracts.calls import Role
+from parlance.contracts.calls import Role, Stage
 from parlance.inference.calls.progress import CallProgress
 
 from tests.unit.inference import fakes
@@ -44,3 +44,13 @@ def test_before_the_audio_is_open_the_windows_of_earlier_runs_tell_the_length() 
 
 def test_nothing_is_known_of_a_call_that_nobody_has_begun() -> None:
     assert CallProgress().build_event(None).percent == 0
+
+
+def test_after_the_transcript_a_sign_of_life_does_not_fall_back_into_transcribing() -> None:
+    progress = CallProgress()
+    progress.note_length(100.0)
+    progress.note_transcribed()
+
+    sign = progress.build_event(None)
+
+    assert (sign.percent, sign.stage, sign.processed_seconds) == (95, Stage.INSIGHTS, 100.0)

@@ -70,8 +70,9 @@ async def test_a_wait_that_was_told_at_once_is_not_told_again() -> None:
     with waits.track() as begin_wait:
         begin_wait(STORE)
         await given.give(_build_sign, STORE)
-        clock.advance(3)
         async with given.kept_up(_build_sign, look_seconds=0.005):
+            await asyncio.sleep(0.05)
+            clock.advance(3)
             await asyncio.sleep(0.05)
 
     assert _list_waits(bus) == [STORE.reason]

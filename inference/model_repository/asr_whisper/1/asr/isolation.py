@@ -13,15 +13,19 @@ from asr.errors import ModelFailed, WindowFailed
 Outcome = Transcript | WindowFailed | ModelFailed | None
 """None for a window that was cancelled before its turn."""
 Log = Callable[[str], None]
+_MEMORY_TEXTS = ("out of memory", "ALLOC_FAILED")
+"""In what CTranslate2 and the libraries below it raise when memory is short."""
 
 
 def transcribe(engine: Engine, windows: Sequence[Window], log: Log) -> list[Outcome]:
     """An outcome for each window, in order. Raises nothing."""
     outcomes = _transcribe_halves(engine, windows, log)
-    is_blaming = any(isinstance(outcome, WindowFailed) for outcome in outcomes)
-    if is_blaming and not selftest.can_decode(engine):
+    blamed = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, WindowFailed)]
+    if blamed and not selftest.can_decode(engine):
         # Also where windows before it were decoded: a GPU may be lost in the middle of a batch.
         return [ModelFailed() if isinstance(each, WindowFailed) else each for each in outcomes]
+    for n in blamed:  # once more, since its failure ends the call: it may have been of the moment
+        outcomes[n] = _transcribe_halves(engine, [windows[n]], log)[0]
     return outcomes
 
 
@@ -45,6 +49,6 @@ def _transcribe_halves(engine: Engine, windows: Sequence[Window], log: Log) -> l
 
 
 def _build_failure(exc: Exception) -> WindowFailed | ModelFailed:
-    if isinstance(exc, MemoryError) or "out of memory" in str(exc):
+    if isinstance(exc, MemoryError) or any(text in str(exc) for text in _MEMORY_TEXTS):
         return ModelFailed()  # the machine is short of memory; at another time the window fits
     return WindowFailed(type(exc).__name__)
