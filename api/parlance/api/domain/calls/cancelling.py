@@ -54,7 +54,7 @@ async def cancel(
                 _end(session, principal, call)
         except Refused:
             return  # it ended or was deleted meanwhile, which is what was asked for
-        await _ask_cluster(kube, call)
+        await _end_late_job(kube, call)
     await _announce(bus, principal, call)
 
 
@@ -76,6 +76,14 @@ async def _ask_cluster(kube: Kube, call: tables.Call) -> bool:
     name = jobs.format_name(call)
     patched = await kube.patch_calljob(name, {"spec": {"cancel": True}})
     return patched.outcome is not Outcome.NOT_FOUND
+
+
+async def _end_late_job(kube: Kube, call: tables.Call) -> None:
+    """Of a call that has ended: nothing is taken back when the cluster is away."""
+    try:
+        await _ask_cluster(kube, call)
+    except Retryable as fault:
+        _log.warning("a late job may go on", call=str(call.id), problem=str(fault))
 
 
 def _end(session: AsyncSession, principal: Principal, call: tables.Call) -> None:
