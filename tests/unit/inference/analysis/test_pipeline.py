@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
 import time
+from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -263,9 +265,19 @@ def measure_ended_children() -> float:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
 
 
+@contextlib.contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 async def test_a_huge_call_takes_time_by_its_length_and_never_holds_up_the_loop() -> None:
     """30,000 segments, 17 hours. In CPU time, as the machine may be busy with other things, and
-    held against a tenth of the call, as the machine may be slow."""
+    against other times of the same run, as the machine may be slow. Without garbage collection,
+    which walks over whatever other tests have left in this process."""
     transcript = long_call(30_000)
     longest = 0.0
 
@@ -284,7 +296,10 @@ async def test_a_huge_call_takes_time_by_its_length_and_never_holds_up_the_loop(
 
     async with pipeline.open_analyst(memory_mib=512) as analyst:
         watcher = asyncio.create_task(watch())
-        insights = await analyze(transcript, analyst=analyst)
+        with without_garbage_collection():
+            began = time.thread_time()
+            insights = await analyze(transcript, analyst=analyst)
+            whole_seconds = time.thread_time() - began
         watcher.cancel()
 
     assert errors_of(insights) == {}
@@ -292,4 +307,4 @@ async def test_a_huge_call_takes_time_by_its_length_and_never_holds_up_the_loop(
     tenth_seconds = before_whole - before_tenth
     # Ten times as long for ten times as much; what grows with the square takes a hundred.
     assert measure_ended_children() - before_whole < 15 * tenth_seconds
-    assert longest < 0.25
+    assert longest < whole_seconds / 4
