@@ -20,8 +20,10 @@ from dataclasses import dataclass
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
-IN_TWO_PROCESSES = ("-n", "2", "--dist", "worksteal")
-"""For what mostly waits, or computes in one process only. Each process has servers of its own."""
+COMPUTING = ("-n", "2", "--dist", "worksteal")
+"""Two processes, for tests that keep a core busy each. CI has two cores."""
+WAITING = ("-n", "4", "--dist", "worksteal")
+"""Four, for tests that mostly wait for servers. Each process has servers of its own."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Part:
     """Of paths below tests/; `*` stands for any characters, also for slashes."""
     arguments: tuple[str, ...] = ()
     """For pytest."""
+    starts_with: str = ""
+    """Name of the file with the longest test, which the others can run beside."""
 
     def has(self, path: pathlib.Path) -> bool:
         """Whether a test file belongs to this part."""
@@ -41,20 +45,21 @@ class Part:
 
 
 PARTS = (
-    Part("unit", ("unit/*", "repo/*"), IN_TWO_PROCESSES),
-    Part("runtime", ("integration/runtime/*", "integration/devstack/*"), IN_TWO_PROCESSES),
-    Part("api", ("integration/api_*",), IN_TWO_PROCESSES),
-    Part("operator", ("integration/operator/*",), IN_TWO_PROCESSES),
-    Part("worker", ("integration/worker/*", "integration/test_*"), IN_TWO_PROCESSES),
+    Part("unit", ("unit/*", "repo/*"), COMPUTING),
+    Part("runtime", ("integration/runtime/*", "integration/devstack/*"), WAITING),
+    Part("api", ("integration/api_*",), WAITING, starts_with="test_openapi.py"),
+    Part("operator", ("integration/operator/*",), WAITING),
+    Part("worker", ("integration/worker/*", "integration/test_*"), WAITING),
     # File by file and in their order: each process has one stack, whose model begins as a stub.
-    Part("e2e", ("e2e/*",), ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")),
+    Part("e2e", ("e2e/*",), ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")),
 )
 
 
 def list_files(part: Part) -> list[str]:
     """The test files of a part, relative to the root, in order."""
-    files = sorted((ROOT / "tests").rglob("test_*.py"))
-    return [str(path.relative_to(ROOT)) for path in files if part.has(path)]
+    files = sorted(path for path in (ROOT / "tests").rglob("test_*.py") if part.has(path))
+    files.sort(key=lambda path: path.name != part.starts_with)
+    return [str(path.relative_to(ROOT)) for path in files]
 
 
 def main(arguments: Sequence[str]) -> int:
