@@ -56,10 +56,13 @@ class Stage(StrEnum):
 
 
 class Role(StrEnum):
-    """Who speaks; `unknown` rather than wrong."""
+    """Who speaks or writes; `unknown` rather than wrong."""
 
     AGENT = "agent"
     CUSTOMER = "customer"
+    BOT = "bot"
+    SYSTEM = "system"
+    """Not a person: a note of the help desk, such as a change of state."""
     UNKNOWN = "unknown"
 
 

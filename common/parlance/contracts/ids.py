@@ -7,6 +7,7 @@ import uuid
 from typing import NewType
 
 CallId = NewType("CallId", str)
+TicketId = NewType("TicketId", str)
 CompanySlug = NewType("CompanySlug", str)
 
 _SLUG = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -40,6 +41,14 @@ def parse_call_id(text: str) -> CallId:
         return CallId(str(uuid.UUID(text)))
     except ValueError as exc:
         raise InvalidId("call id", text) from exc
+
+
+def parse_ticket_id(text: str) -> TicketId:
+    """Canonical lower-case form of any UUID text. Raises InvalidId."""
+    try:
+        return TicketId(str(uuid.UUID(text)))
+    except ValueError as exc:
+        raise InvalidId("ticket id", text) from exc
 
 
 def parse_company(text: str) -> CompanySlug:

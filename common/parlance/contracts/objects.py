@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from .bus.subjects import Kind
-from .ids import CallId, CompanySlug
+from .ids import CallId, CompanySlug, TicketId
 
 STAGING_PREFIX = "_staging/"
 """Uploads whose company is not known yet; the janitor empties what is older than an hour. No slug
@@ -19,7 +19,7 @@ OLD_STAGING_PREFIX = "staging/"
 PROBE_KEY = f"{STAGING_PREFIX}probe"
 """Never written; asking for it shows whether the store answers."""
 
-_FOLDER_OF = {Kind.CALL: "calls"}
+_FOLDER_OF = {Kind.CALL: "calls", Kind.TICKET: "tickets"}
 _KIND_OF = {folder: kind for kind, folder in _FOLDER_OF.items()}
 _UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _OLD_STAGED = re.compile(rf"{OLD_STAGING_PREFIX}(?:{_UUID7}|part-[0-9a-f]{{32}})")
@@ -68,6 +68,19 @@ def format_transcript_key(company: CompanySlug, call_id: CallId, sha256: str) ->
 
 def format_insights_key(company: CompanySlug, call_id: CallId, sha256: str) -> str:
     return f"{format_call_prefix(company, call_id)}insights-{sha256[:16]}.json"
+
+
+def format_ticket_prefix(company: CompanySlug, ticket_id: TicketId) -> str:
+    return Owner(company, Kind.TICKET, ticket_id).prefix
+
+
+def format_ticket_document_key(company: CompanySlug, ticket_id: TicketId, sha256: str) -> str:
+    """What the worker reads of a ticket (`tickets.TicketDocument`)."""
+    return f"{format_ticket_prefix(company, ticket_id)}document-{sha256[:16]}.json"
+
+
+def format_ticket_insights_key(company: CompanySlug, ticket_id: TicketId, sha256: str) -> str:
+    return f"{format_ticket_prefix(company, ticket_id)}insights-{sha256[:16]}.json"
 
 
 def is_of_company(key: str, company: CompanySlug) -> bool:

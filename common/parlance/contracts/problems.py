@@ -1,6 +1,6 @@
 """The closed list of problem codes: what can go wrong, with HTTP status and whether to retry.
 
-The API answers them as RFC 9457 problems; a failed call carries one too. Documented in
+The API answers them as RFC 9457 problems; failed calls and tickets carry one too. Documented in
 docs/reference/problems.md, which is generated from here.
 """
 
@@ -37,14 +37,36 @@ class Problem(Enum):
     IDEMPOTENCY_IN_PROGRESS = _Problem(
         "idempotency_in_progress", 409, "The first request with this key still runs", True
     )
+    TICKET_CONFLICT = _Problem(
+        "ticket_conflict", 409, "The external_id is known with other content"
+    )
+    DUPLICATE_IN_REQUEST = _Problem(
+        "duplicate_in_request", 409, "The same thing stands in the request twice"
+    )
     GONE = _Problem("gone", 410, "It was deleted")
+    PRECONDITION_FAILED = _Problem(
+        "precondition_failed", 412, "It was changed since it was read", True
+    )
     TOO_LARGE = _Problem("too_large", 413, "The body is larger than the limit")
+    TOO_MANY_ITEMS = _Problem("too_many_items", 413, "The request holds too many items")
+    TOO_MANY_MESSAGES = _Problem("too_many_messages", 413, "The conversation has too many messages")
+    TEXT_TOO_LONG = _Problem("text_too_long", 413, "The text is longer than the limit")
     UNSUPPORTED_MEDIA = _Problem("unsupported_media", 415, "The file is not audio we know")
     UNSUPPORTED_CODEC = _Problem("unsupported_codec", 415, "The audio codec is not supported")
     UNSUPPORTED_CONTENT_TYPE = _Problem(
         "unsupported_content_type", 415, "The content type is not accepted here"
     )
     VALIDATION_FAILED = _Problem("validation_failed", 422, "Some fields are wrong")
+    ITEMS_REQUIRED = _Problem("items_required", 422, "The list of items is empty")
+    CONVERSATION_REQUIRED = _Problem(
+        "conversation_required", 422, "Neither messages nor text was given"
+    )
+    CONVERSATION_AMBIGUOUS = _Problem(
+        "conversation_ambiguous", 422, "Both messages and text were given"
+    )
+    CONVERSATION_EMPTY = _Problem("conversation_empty", 422, "The conversation holds no words")
+    INVALID_ROLE = _Problem("invalid_role", 422, "The role is unknown")
+    INVALID_TIME = _Problem("invalid_time", 422, "The time cannot be right")
     AUDIO_REQUIRED = _Problem("audio_required", 422, "Neither a file nor audio_url was given")
     AUDIO_AMBIGUOUS = _Problem("audio_ambiguous", 422, "More than one audio source was given")
     EMPTY_FILE = _Problem("empty_file", 422, "The file is empty")
@@ -65,8 +87,8 @@ class Problem(Enum):
     UPSTREAM_FAILED = _Problem("upstream_failed", 502, "The address could not be reached", True)
     UNAVAILABLE = _Problem("unavailable", 503, "A part of the service is not available", True)
     UPSTREAM_TIMEOUT = _Problem("upstream_timeout", 504, "The address was too slow", True)
-    # Codes of failed calls that never stand in an HTTP answer of their own:
-    INPUT_NOT_FOUND = _Problem("input_not_found", 422, "The audio is not in the object store")
+    # Codes of failed calls and tickets that never stand in an HTTP answer of their own:
+    INPUT_NOT_FOUND = _Problem("input_not_found", 422, "The input is not in the object store")
     INFERENCE_FAILED = _Problem("inference_failed", 502, "The speech model failed", True)
     WORKER_LOST = _Problem("worker_lost", 502, "The worker was lost too often", True)
     DEADLINE_EXCEEDED = _Problem("deadline_exceeded", 504, "The job took longer than allowed", True)
@@ -99,3 +121,7 @@ class WarningCode(StrEnum):
     EXTENSION_AMBIGUOUS = "extension_ambiguous"
     ORDER_ID_REPEATED = "order_id_repeated"
     UNKNOWN_FIELD = "unknown_field"
+    ROLE_MISSING = "role_missing"
+    NO_CUSTOMER_SIDE = "no_customer_side"
+    ZONE_ASSUMED = "zone_assumed"
+    CONVERSATION_UNPARSED = "conversation_unparsed"

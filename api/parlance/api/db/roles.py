@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 DEFAULT_ROLE = "parlance_app"
 
 _READ_AND_ADD_ONLY = frozenset({tables.AuditEntry.__tablename__})
-_COMPANY_COLUMNS = ("name", "trackers")
+_COMPANY_COLUMNS = ("name", "trackers", "time_zone")
 """What may change of a company; its slug is on the bus, in keys and in custom resources."""
 
 

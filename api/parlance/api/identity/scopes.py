@@ -11,11 +11,16 @@ class Scope(StrEnum):
 
     CALLS_WRITE = "calls:write"
     CALLS_READ = "calls:read"
+    TICKETS_WRITE = "tickets:write"
+    TICKETS_READ = "tickets:read"
     ADMIN = "admin"
     """Includes everything."""
 
 
-READ_SCOPE_OF: dict[Kind, Scope] = {Kind.CALL: Scope.CALLS_READ}
+READ_SCOPE_OF: dict[Kind, Scope] = {
+    Kind.CALL: Scope.CALLS_READ,
+    Kind.TICKET: Scope.TICKETS_READ,
+}
 """Which scope shows things of a kind, and their events. Kinds that no area serves are absent."""
 
 

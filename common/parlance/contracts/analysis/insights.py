@@ -1,4 +1,4 @@
-"""What analysers say about a call: the artefact `insights.json`.
+"""What analysers say about a call or a ticket: the artefact `insights.json`.
 
 Every metric's formula is in docs/reference/insights.md; every hit carries the span it rests on.
 Written by the worker's analysers, stored by the recorder, served by the API.
@@ -76,6 +76,87 @@ class CallSentiment(Value):
     quarters: tuple[Sentiment | None, ...]
     trend: str
     speakers: tuple[SpeakerSentiment, ...]
+
+
+class SideMetrics(Value):
+    """How one side of a written conversation writes and answers."""
+
+    role: Role
+    messages: int
+    words: int
+    questions: int
+    """Sentences that ask."""
+    responses: int
+    """Turns of this side that answer the other one, with both times known."""
+    response_seconds_median: float | None
+    """From the first unanswered message of the other side to the answer; None without any."""
+    response_seconds_longest: float | None
+
+
+class Wait(Value):
+    """A stretch in which somebody waited for an answer."""
+
+    role: Role
+    """Who waited."""
+    from_id: str
+    """Id of the first unanswered message."""
+    to_id: str | None
+    """Id of the answer; None: there is none."""
+    seconds: float
+    """Until the answer, or until the last message where there is none."""
+
+
+class Reopening(Value):
+    """Somebody went on after it was said that all is resolved."""
+
+    resolved_id: str
+    """Id of the message that says so."""
+    reopened_id: str
+    """Id of the first message of the customer after it."""
+
+
+class ConversationMetrics(Value):
+    """Metrics of a written conversation, from the times of its messages."""
+
+    messages: int
+    questions: int
+    duration_seconds: float | None
+    """From the first to the last message; None where times are not known."""
+    first_response_seconds: float | None
+    """From the customer's first message to the first answer of an agent."""
+    longest_wait: Wait | None
+    reopenings: tuple[Reopening, ...]
+    sides: tuple[SideMetrics, ...]
+    """One per role that wrote anything, in order of appearance."""
+
+
+class DetectedLanguage(Value):
+    """What the text is written in."""
+
+    code: str
+    """BCP-47 tag; empty when the text does not tell."""
+    confidence: float | None = None
+    """In [0, 1]; None where the sender named the language."""
+
+
+class PiiSpan(Value):
+    """A stretch that tells who somebody is. Never repeats the words."""
+
+    type: str
+    """`email`, `phone`, `card`, `iban`, `ip_address` or `date_of_birth`."""
+    segment_id: str
+    begin: int
+    """Characters of the segment's or message's text."""
+    end: int
+
+
+class PiiFindings(Value):
+    """What was found by rules."""
+
+    counts: dict[str, int]
+    """By type."""
+    spans: tuple[PiiSpan, ...]
+    """In order; the first 1,000 of them."""
 
 
 class Keyword(Value):
@@ -173,15 +254,24 @@ class AnalyzerRun(Value):
 class Insights(Value):
     """The artefact `insights.json`. A part is None when its analyser failed or did not apply."""
 
-    call_id: str
+    call_id: str | None = None
+    """Of the call that it is about; a ticket has `ticket_id` instead."""
+    ticket_id: str | None = None
     attempt: int
     profile: str = "lexical"
     metrics: CallMetrics | None = None
     sentiment: CallSentiment | None = None
     segment_sentiments: dict[str, Sentiment] = Field(default_factory=dict)
-    """Keyed by segment id."""
+    """Keyed by the id of the segment or message."""
     keywords: tuple[Keyword, ...] = ()
     summary: Summary | None = None
     trackers: tuple[TrackerResult, ...] = ()
+    conversation: ConversationMetrics | None = None
+    """Only of text."""
+    language: DetectedLanguage | None = None
+    pii: PiiFindings | None = None
+    redacted_texts: dict[str, str] = Field(default_factory=dict)
+    """Only where redaction was asked for: the text of each segment or message that holds personal
+    data, by its id, with a tag such as `[EMAIL]` in place of each."""
     analyzers: tuple[AnalyzerRun, ...] = ()
     extra: dict[str, JsonValue] = Field(default_factory=dict)

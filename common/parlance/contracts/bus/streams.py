@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from parlance.contracts.calls import Priority
 
-from . import calls, subjects
+from . import calls, subjects, tickets
 from .subjects import Kind
 
 HOUR_SECONDS = 3600
@@ -104,6 +104,13 @@ RECORDER = Consumer(
     ack_wait_seconds=15.0,
     max_ack_pending=256,
 )
+TICKET_RECORDER = Consumer(
+    stream=EVENTS.name,
+    durable="recorder-tickets",
+    filter_subjects=tickets.RECORDED_FILTERS,
+    ack_wait_seconds=15.0,
+    max_ack_pending=256,
+)
 OPERATOR = Consumer(
     stream=EVENTS.name,
     durable="operator",
@@ -116,7 +123,8 @@ OPERATOR = Consumer(
 def list_consumers(*, job_ack_wait_seconds: float = JOB_ACK_WAIT_SECONDS) -> tuple[Consumer, ...]:
     """All durable consumers."""
     lanes = (
-        job_consumer(Kind.CALL, priority, ack_wait_seconds=job_ack_wait_seconds)
+        job_consumer(kind, priority, ack_wait_seconds=job_ack_wait_seconds)
+        for kind in (Kind.CALL, Kind.TICKET)
         for priority in Priority
     )
-    return (*lanes, RECORDER, OPERATOR)
+    return (*lanes, RECORDER, TICKET_RECORDER, OPERATOR)

@@ -15,10 +15,12 @@ from .company import ApiKey, Company, User, UserRole
 from .idempotency import IdempotencyKey
 from .orphans import SuspectedOrphan
 from .outbox import PRIORITY_RANK, Deletion, OutboxRow
+from .ticket import TICKET_CONTENTS, Ticket, TicketContent, TicketInsights
 
 __all__ = [
     "PRIORITY_RANK",
     "SEGMENTS",
+    "TICKET_CONTENTS",
     "ApiKey",
     "AuditEntry",
     "Call",
@@ -32,6 +34,9 @@ __all__ = [
     "OutboxRow",
     "SuspectedOrphan",
     "Table",
+    "Ticket",
+    "TicketContent",
+    "TicketInsights",
     "User",
     "UserRole",
     "utc_now",

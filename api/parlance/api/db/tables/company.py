@@ -28,6 +28,8 @@ class Company(Table, table=True):
     slug: str = Field(max_length=63, unique=True)
     """Never changes; the application role may not update it."""
     name: str = Field(max_length=256)
+    time_zone: str = Field(default="UTC", max_length=64, sa_column_kwargs={"server_default": "UTC"})
+    """IANA name; times that are sent without a zone are meant in it."""
     trackers: list[Json] = base.json_list_column()
     """`contracts.analysis.insights.TrackerRule` values."""
     created_at: datetime = base.created_column()
