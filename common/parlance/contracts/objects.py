@@ -74,13 +74,18 @@ def format_ticket_prefix(company: CompanySlug, ticket_id: TicketId) -> str:
     return Owner(company, Kind.TICKET, ticket_id).prefix
 
 
-def format_ticket_document_key(company: CompanySlug, ticket_id: TicketId, sha256: str) -> str:
-    """What the worker reads of a ticket (`tickets.TicketDocument`)."""
-    return f"{format_ticket_prefix(company, ticket_id)}document-{sha256[:16]}.json"
+def format_ticket_document_key(
+    company: CompanySlug, ticket_id: TicketId, attempt: int, sha256: str
+) -> str:
+    """What the worker reads of a ticket (`tickets.TicketDocument`). With the attempt: what one
+    attempt leaves is deleted once its result is in the database, also while the next one begins."""
+    return f"{format_ticket_prefix(company, ticket_id)}document-{attempt}-{sha256[:16]}.json"
 
 
-def format_ticket_insights_key(company: CompanySlug, ticket_id: TicketId, sha256: str) -> str:
-    return f"{format_ticket_prefix(company, ticket_id)}insights-{sha256[:16]}.json"
+def format_ticket_insights_key(
+    company: CompanySlug, ticket_id: TicketId, attempt: int, sha256: str
+) -> str:
+    return f"{format_ticket_prefix(company, ticket_id)}insights-{attempt}-{sha256[:16]}.json"
 
 
 def is_of_company(key: str, company: CompanySlug) -> bool:

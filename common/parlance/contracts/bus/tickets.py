@@ -135,6 +135,7 @@ class TicketDispatch(Dispatch):
     object_key: str
     """Of the `tickets.TicketDocument`."""
     sha256: str
+    messages: int
 
     @property
     def subject_id(self) -> TicketId:

@@ -1,0 +1,1 @@
+"""Tickets: conversations in text, analysed without audio and without a custom resource."""
