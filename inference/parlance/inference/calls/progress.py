@@ -26,6 +26,11 @@ class CallProgress:
         self._processed_seconds = max(self._processed_seconds, ready.processed_seconds)
         self._total_seconds = self._total_seconds or ready.total_seconds
 
+    @property
+    def stage(self) -> Stage:
+        """What the call is at, and fails in if it fails now."""
+        return Stage.INSIGHTS if self._is_transcribed else Stage.TRANSCRIBE
+
     def build_event(self, awaited: Awaited | None) -> Progress:
         done = self._is_transcribed
         processed_seconds = self._total_seconds if done else self._processed_seconds
@@ -33,7 +38,7 @@ class CallProgress:
             percent=call_events.TRANSCRIBED_PERCENT
             if done
             else call_events.plan_percent(processed_seconds, self._total_seconds),
-            stage=Stage.INSIGHTS if done else Stage.TRANSCRIBE,
+            stage=self.stage,
             processed_seconds=processed_seconds,
             total_seconds=self._total_seconds,
             waiting_for=awaited.reason if awaited else None,

@@ -18,6 +18,7 @@ from parlance.contracts.bus.calls import (
     Analyzed,
     CallDispatch,
     EventType,
+    Failed,
     Progress,
     Reset,
     SegmentsReady,
@@ -42,6 +43,7 @@ from parlance.inference.calls.recording import WindowOpener, WindowStream
 from parlance.inference.calls.timing import StageTimer
 from parlance.inference.calls.transcription import MODEL, Tally, Transcription
 from parlance.inference.engine import waits
+from parlance.inference.engine.endings import Rejected
 from parlance.inference.engine.gate import Gate
 from parlance.inference.engine.kinds import Run
 from parlance.inference.engine.patience import Patience
@@ -103,6 +105,15 @@ class CallTask:
 
     def build_sign(self, awaited: Awaited | None) -> Progress:
         return self._progress.build_event(awaited)
+
+    def build_failed(self, rejected: Rejected) -> Failed:
+        return Failed(
+            reason=rejected.reason,
+            code=rejected.problem.code,
+            message=rejected.message,
+            stage=self._progress.stage,
+            retryable=rejected.problem.retryable,
+        )
 
     async def run(self) -> None:
         if Stage.TRANSCRIBE not in self._run.dispatch.stages:

@@ -2,11 +2,19 @@
 
 import asyncio
 import dataclasses
+from typing import NoReturn
 
 import numpy as np
 import pytest
 from parlance.contracts.analysis.insights import Insights
-from parlance.contracts.bus.calls import Analyzed, Failed, Reset, Retrying, Started, Transcribed
+from parlance.contracts.bus.calls import (
+    Analyzed,
+    Failed,
+    Reset,
+    Retrying,
+    Started,
+    Transcribed,
+)
 from parlance.contracts.bus.envelopes import Envelope, parse_data
 from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.calls import ChannelPolicy, ModelInfo, Role, Stage, Transcript
@@ -22,6 +30,7 @@ from parlance.inference.engine.endings import (
     Stopped,
 )
 from parlance.media.errors import UndecodableAudio
+from parlance.runtime.errors import Permanent
 from parlance.runtime.store import Store
 
 from tests.unit.inference import fakes
@@ -145,11 +154,34 @@ async def test_a_run_with_another_model_tells_clients_to_drop_what_was_said(
 
     assert bus.types == [
         *("started", "segment", "segment"),
-        *("reset", "started", "segment", "segment", "segment", "transcribed", "analyzed"),
+        *("progress", "reset"),
+        *("started", "segment", "segment", "segment", "transcribed", "analyzed"),
     ]
     assert parse_data(bus.find("call.reset"), Reset).model_hash == fakes.MODEL.hash
     started = [parse_data(e, Started) for e in bus.events if e.type == "call.started"]
     assert [event.resumed_windows for event in started] == [0, 0]
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise Permanent("refused")
+
+
+async def test_a_failure_while_transcribing_tells_so(bus: FakeBus, tools: Tools) -> None:
+    broken = dataclasses.replace(tools, open_windows=_refuse)
+
+    await fakes.build_runner(bus, broken, fakes.build_delivery(bus)).run()
+
+    assert parse_data(bus.find("call.failed"), Failed).stage is Stage.TRANSCRIBE
+
+
+async def test_a_failure_after_the_transcript_is_one_of_insights(
+    bus: FakeBus, tools: Tools
+) -> None:
+    broken = dataclasses.replace(tools, analyze=_refuse)
+
+    await fakes.build_runner(bus, broken, fakes.build_delivery(bus)).run()
+
+    assert parse_data(bus.find("call.failed"), Failed).stage is Stage.INSIGHTS
 
 
 async def test_a_model_that_comes_back_says_its_windows_again(
