@@ -7,7 +7,8 @@ from parlance.inference.engine.waits import Awaited
 
 
 class CallProgress:
-    """Moves forward only."""
+    """Moves forward only, as the operator's does: after a reset it stays until the windows of the
+    other model are further than those that were dropped."""
 
     def __init__(self) -> None:
         self._processed_seconds = 0.0

@@ -93,15 +93,11 @@ class CallTask:
                 self._past.take_window(done)
                 self._progress.note_window(done)
             case EventType.RESET:
-                self._take_reset(parse_data(event, Reset))
+                self._past.take_reset(parse_data(event, Reset))
             case EventType.TRANSCRIBED:
                 self._past.take_transcribed(parse_data(event, Transcribed))
             case _:
                 pass
-
-    def _take_reset(self, reset: Reset) -> None:
-        self._past.take_reset(reset)
-        self._progress = CallProgress()
 
     def build_sign(self, awaited: Awaited | None) -> Progress:
         return self._progress.build_event(awaited)
@@ -136,7 +132,7 @@ class CallTask:
         call_id = self._run.dispatch.call_id
         id_ = subjects.format_reset_id(call_id, self._past.resets + 1, model.hash)
         await self._run.reporter.publish(reset, id_=id_)
-        self._take_reset(reset)
+        self._past.take_reset(reset)
 
     async def _recall_transcript(self, model: ModelInfo) -> Transcript | None:
         """What an earlier run stored and announced: only insights are missing then."""

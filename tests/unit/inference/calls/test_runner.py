@@ -10,6 +10,7 @@ from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.bus.calls import (
     Analyzed,
     Failed,
+    Progress,
     Reset,
     Retrying,
     Started,
@@ -160,6 +161,21 @@ async def test_a_run_with_another_model_tells_clients_to_drop_what_was_said(
     assert parse_data(bus.find("call.reset"), Reset).model_hash == fakes.MODEL.hash
     started = [parse_data(e, Started) for e in bus.events if e.type == "call.started"]
     assert [event.resumed_windows for event in started] == [0, 0]
+
+
+async def test_a_reset_takes_no_progress_back(
+    bus: FakeBus, objects: Store, tools: Tools, transcriber: FakeTranscriber
+) -> None:
+    """The operator's progress does not go back either; clients are told both."""
+    await _lose_after_two_windows(bus, objects, OTHER_MODEL)
+    transcriber.failures = [RuntimeError("a defect, which makes the run say how far it is")]
+
+    await fakes.build_runner(bus, tools, fakes.build_delivery(bus, attempts=2)).run()
+
+    signs = [parse_data(e, Progress).percent for e in bus.events if e.type == "call.progress"]
+    assert "reset" in bus.types
+    assert len(signs) == 2
+    assert signs[0] == signs[1] > 0
 
 
 def _refuse(*_: object) -> NoReturn:
