@@ -182,8 +182,10 @@ def _refuse(*_: object) -> NoReturn:
     raise Permanent("refused")
 
 
-async def test_a_failure_while_transcribing_tells_so(bus: FakeBus, tools: Tools) -> None:
-    broken = dataclasses.replace(tools, open_windows=_refuse)
+async def test_a_failure_while_transcribing_tells_so(
+    bus: FakeBus, objects: Store, transcriber: FakeTranscriber
+) -> None:
+    broken = fakes.build_tools(objects, FakeStream([], failure=Permanent("no")), transcriber)
 
     await fakes.build_runner(bus, broken, fakes.build_delivery(bus)).run()
 
