@@ -189,6 +189,24 @@ async def test_a_job_on_its_way_to_a_process_that_closes_goes_to_another_at_once
     await raw.close()
 
 
+async def test_a_process_that_stops_pulling_and_goes_on_keeps_no_job_from_others(
+    bus: Bus, open_bus: OpenBus
+) -> None:
+    """As a worker that drains for minutes."""
+    draining = await open_bus()
+    poll = asyncio.create_task(draining.pull_jobs(CallDispatch, Priority.STANDARD, wait_seconds=5))
+    await asyncio.sleep(0.2)
+    poll.cancel()
+    await asyncio.wait([poll])
+
+    await draining.stop_pulling()
+    await bus.publish_job(dispatch(new_call_id()))
+    (taken,) = await bus.pull_jobs(CallDispatch, Priority.STANDARD, wait_seconds=5)
+
+    assert taken.attempts == 1
+    await taken.ack()
+
+
 async def test_a_message_outside_the_contract_is_ended_and_others_go_on(
     bus: Bus, nats: nats_server.NatsServer
 ) -> None:

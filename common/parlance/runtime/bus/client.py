@@ -67,9 +67,7 @@ class Bus:
 
     async def close(self) -> None:
         try:
-            if self.is_connected:
-                for puller in self._pullers.values():
-                    await puller.close()
+            await self.stop_pulling()
         finally:
             await self._connection.close()
 
@@ -115,6 +113,13 @@ class Bus:
         """Dispatches of one kind and lane. `wait_seconds` 0 asks only for what is there now."""
         consumer = streams.job_consumer(expected.kind, priority)
         return await self._pull(consumer, expected.model_validate_json, batch, wait_seconds)
+
+    async def stop_pulling(self) -> None:
+        """Withdraw the requests that stand at the server, and give back what they still bring: for
+        a process that goes on without taking more. Without a connection there are none."""
+        pullers, self._pullers = list(self._pullers.values()), {}
+        if self.is_connected:
+            await asyncio.gather(*(puller.close() for puller in pullers))
 
     async def is_job_stored(self, sequence: int) -> bool:
         """Whether the message is still in JOBS: waiting, or being worked on."""
