@@ -1,7 +1,7 @@
 """First company, administrator and API key: `python -m parlance.api bootstrap`.
 
-Safe to repeat. Secrets are made once and shown once; with an environment file the file
-decides: while it holds a working key nothing is made, and when it was lost new secrets replace the old.
+Safe to repeat. Secrets are made once and shown once; with an environment file the file decides:
+while it holds a working key nothing is made, and when it was lost new secrets replace the old.
 """
 
 import asyncio
