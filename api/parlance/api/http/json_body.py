@@ -12,8 +12,8 @@ from parlance.contracts.problems import Problem
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 200
-"""How many objects and arrays may stand in one another. The parser is no bound: from Python 3.12 on
-it takes values so deep that whatever walks through them later ends in a RecursionError."""
+"""How many objects and arrays may stand in one another. Far below Python's recursion limit, so
+that whatever walks through the value later does not end in a RecursionError."""
 
 
 def check_content_type(request: Request[Any, Any, Any]) -> None:
