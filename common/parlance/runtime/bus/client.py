@@ -11,7 +11,7 @@ from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.js import api
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
-from parlance.contracts.bus import streams, subjects
+from parlance.contracts.bus import envelopes, streams, subjects
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.jobs import ControlAction, Dispatch
 from parlance.contracts.calls import Priority
@@ -87,6 +87,9 @@ class Bus:
         return StoredJob(ack.seq, created, is_repeat=bool(ack.duplicate))
 
     async def _publish(self, subject: str, body: bytes, message_id: str) -> api.PubAck:
+        """Raises Permanent for a message that is too large for the contract or for the server."""
+        if len(body) > envelopes.MAX_MESSAGE_BYTES:
+            raise _build_too_large(body)
         headers = {"Nats-Msg-Id": message_id, **telemetry.current_trace()}
 
         async def publish() -> api.PubAck:
@@ -95,7 +98,7 @@ class Bus:
                     subject, body, timeout=self._settings.request_timeout_seconds, headers=headers
                 )
             except MaxPayloadError as exc:
-                raise Permanent(f"message of {len(body)} bytes is too large") from exc
+                raise _build_too_large(body) from exc
 
         with _PUBLISH_SECONDS.time():
             return await self._until_deadline(f"publish to {subject}", publish)
@@ -155,7 +158,7 @@ class Bus:
     @property
     def jobs_epoch(self) -> str:
         """Creation time of JOBS as last seen here, without asking. When it changes, sequences
-        started anew, and an ack for a message from before would hit a stranger's."""
+        started anew, and an ack for a message from before would end another job's message."""
         return self._connection.created.get(streams.JOBS.name, "")
 
     async def jobs_created(self) -> str:
@@ -286,6 +289,10 @@ class Bus:
     async def _created(self, stream: str) -> str:
         info = await self._once(f"look at {stream}", lambda: self._js.stream_info(stream))
         return info.created.isoformat() if info.created else ""
+
+
+def _build_too_large(body: bytes) -> Permanent:
+    return Permanent(f"message of {len(body)} bytes is too large")
 
 
 def _parse_action(data: bytes) -> ControlAction | None:
