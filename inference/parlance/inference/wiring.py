@@ -60,7 +60,7 @@ async def run_worker(settings: Settings, process: Process) -> None:
     async with open_tools(settings) as (tools, model_health, decoders):
         name = f"worker {settings.worker.worker_name}"
         async with bus.open_bus(settings.bus, client_name=name) as events:
-            loop = _build_loop(settings.worker, events, tools)
+            loop = _build_loop(settings.worker, events, tools, decoders)
             live, ready = _build_checks(loop, events, model_health, decoders)
             async with telemetry.serve_health(
                 settings.telemetry, live=live, ready=ready
@@ -69,10 +69,13 @@ async def run_worker(settings: Settings, process: Process) -> None:
                 await loop.run(process.stopping, drain_seconds=settings.worker.worker_drain_seconds)
 
 
-def _build_loop(settings: WorkerSettings, events: Bus, tools: Tools) -> WorkerLoop:
+def _build_loop(
+    settings: WorkerSettings, events: Bus, tools: Tools, decoders: Decoders
+) -> WorkerLoop:
     clock = SystemClock()
     patience = Patience(clock, deadline_seconds=settings.worker_patience_seconds)
-    return WorkerLoop(events, [CallKind(tools)], clock, patience, slots=settings.worker_slots)
+    calls = CallKind(tools, find_problem=lambda: decoders.problem)
+    return WorkerLoop(events, [calls], clock, patience, slots=settings.worker_slots)
 
 
 @asynccontextmanager

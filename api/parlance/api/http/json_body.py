@@ -11,6 +11,9 @@ from parlance.api.http.errors import FieldError, Refused
 from parlance.contracts.problems import Problem
 
 MAX_BYTES = 256 * 1024
+MAX_DEPTH = 200
+"""How many objects and arrays may stand in one another. Far below Python's recursion limit, so
+that whatever walks through the value later does not end in a RecursionError."""
 
 
 def check_content_type(request: Request[Any, Any, Any]) -> None:
@@ -70,8 +73,10 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _check(value: Any) -> None:
-    """Escapes can make what UTF-8 cannot carry, NUL and lone surrogates; 1e999 is infinite."""
+def _check(value: Any, depth: int = 0) -> None:
+    """`depth`: how many objects and arrays the value is in.
+
+    Escapes can make what UTF-8 cannot carry, NUL and lone surrogates; 1e999 is infinite."""
     match value:
         case str():
             if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
@@ -79,10 +84,12 @@ def _check(value: Any) -> None:
         case float():
             if not math.isfinite(value):
                 raise Refused(Problem.MALFORMED_REQUEST, "A number in the JSON is too large.")
+        case list() | dict() if depth == MAX_DEPTH:
+            raise Refused(Problem.MALFORMED_REQUEST, "The JSON is nested too deeply.")
         case list():
             for item in value:
-                _check(item)
+                _check(item, depth + 1)
         case dict():
             for name, item in value.items():
                 _check(name)
-                _check(item)
+                _check(item, depth + 1)

@@ -133,7 +133,7 @@ class Analyst:
                 while progress.remaining and progress.left_seconds > 0:
                     await self._work(work)
             except BaseException:
-                await self.close()  # cancelled in the middle: what it says next is nobody's
+                await self.close()  # cancelled in the middle: its next frames are of this document
                 raise
             progress.fail(progress.remaining, AnalyzerError.TIMED_OUT)
             if _is_worn(work):
@@ -141,7 +141,8 @@ class Analyst:
         return progress.build_analysis()
 
     async def _work(self, work: _Work) -> None:
-        """One process's go at what remains. If it is lost, the analyser it was at has failed."""
+        """Run the remaining analysers in one process. If that is lost, the analyser that was
+        running has failed."""
         progress = work.progress
         code = AnalyzerError.CRASHED
         is_fresh = self._child is None
@@ -159,7 +160,7 @@ class Analyst:
         await self.close()
         if is_fresh or progress.current is not None:
             progress.lose_process(code)
-        # Otherwise it died between two documents, and that is nobody's fault here.
+        # Otherwise the process died between two documents: no analyser of this one caused it.
 
 
 def _is_worn(work: _Work) -> bool:

@@ -256,7 +256,7 @@ class CallsController(Controller):
         if position.is_finished:
             return Response(None, status_code=204)  # tells an EventSource not to come back
         body = following.follow(calls.hub, reader.topic, position, reader)
-        return following.build_response(body, calls.gate.keep_asking(request))
+        return following.build_response(body, calls.gate.keep_asking(request, reader.topic.kinds))
 
     @post(
         "/{call_id:str}/cancel",

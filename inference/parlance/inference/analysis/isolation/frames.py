@@ -28,8 +28,8 @@ HEADER = struct.Struct(">cI")
 MAX_FRAME_BYTES = 64 * 2**20
 """More is no frame but a broken stream."""
 UNITS_PER_FRAME = 200
-_NOBODYS = {"call_id": "", "attempt": 0}
-"""What `Insights` must say, and parts do not: whose they are."""
+_NO_CALL = {"call_id": "", "attempt": 0}
+"""Required fields of `Insights` that a part leaves empty: the worker knows the call."""
 _ITEMS_PER_PART = 500
 _RESULTS_PER_PART = 10
 """Of lists: one tracker alone may bring 200 hits."""
@@ -131,7 +131,7 @@ def format_parts(findings: Findings) -> Iterator[bytes]:
     """The findings as sparse `Insights`, long ones in several parts. See `merge_part`."""
     for name in type(findings).model_fields:
         for piece in _cut(getattr(findings, name)):
-            part = Insights.model_validate(_NOBODYS | {name: piece})
+            part = Insights.model_validate(_NO_CALL | {name: piece})
             yield format_frame(Kind.PART, part.model_dump_json(exclude_unset=True).encode())
 
 
@@ -150,7 +150,7 @@ def _cut(value: object) -> Iterator[object]:
 def merge_part(fields: dict[str, object], payload: bytes) -> None:
     """Add one part to the fields of `Insights` gathered so far: lists and mappings grow."""
     part = Insights.model_validate_json(payload)
-    for name in part.model_fields_set - set(_NOBODYS):
+    for name in part.model_fields_set - set(_NO_CALL):
         fields[name] = _joined(fields.get(name), getattr(part, name))
 
 
