@@ -21,6 +21,7 @@ from parlance.api.recorder.janitor import Janitor, Step
 from parlance.api.recorder.loops import Loops
 from parlance.api.recorder.orphans import OrphanObjects
 from parlance.api.settings import RecorderSettings, Settings
+from parlance.contracts.bus import streams
 from parlance.runtime import bus, kube, store, telemetry
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import Clock, SystemClock
@@ -43,6 +44,7 @@ async def run(settings: Settings, process: Process) -> None:
         areas = registry.build_areas(open_, limits)
         inbox = Inbox(
             open_.bus,
+            streams.RECORDER,
             [applier for area in areas for applier in area.appliers],
             open_.clock,
             process.stopping,
