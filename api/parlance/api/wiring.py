@@ -86,8 +86,9 @@ def build_wired(
     clock = SystemClock()
     calls_sender = CallSender(cluster, bus, clock, max_live_jobs=settings.recorder.max_live_jobs)
     relay = Relay(database, [calls_sender, TicketSender(bus, clock)], clock)
-    deletions = [CallDeletions(cluster, objects, bus), TicketDeletions(objects, bus)]
-    deleter = Deleter(database, deletions, clock)
+    deleter = Deleter(
+        database, [CallDeletions(cluster, objects, bus), TicketDeletions(objects, bus)], clock
+    )
     gate = Gate(KeyRing(database, clock))
     stopping = asyncio.Event()
     readiness = Readiness(

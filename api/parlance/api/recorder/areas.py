@@ -11,6 +11,7 @@ from parlance.api.domain.calls.leftovers import CallOwners, DeletedCallJobs
 from parlance.api.domain.calls.results.applier import CallApplier
 from parlance.api.domain.calls.stragglers import Stragglers
 from parlance.api.domain.company import trackers
+from parlance.api.domain.tickets import stragglers as ticket_stragglers
 from parlance.api.domain.tickets.deleting import TicketDeletions
 from parlance.api.domain.tickets.dispatching import TicketSender
 from parlance.api.domain.tickets.leftovers import TicketOwners
@@ -94,9 +95,11 @@ def _build_calls(open_: Adapters, limits: RecorderSettings) -> Area:
 def _build_tickets(open_: Adapters) -> Area:
     database, store, bus, clock = open_.database, open_.store, open_.bus, open_.clock
     applier = TicketApplier(database, store, bus, clock)
+    lost = ticket_stragglers.Stragglers(database, store, bus, clock)
     return Area(
         recordings=[Recording(streams.TICKET_RECORDER, applier)],
         senders=[TicketSender(bus, clock)],
         deletion_handlers=[TicketDeletions(store, bus)],
         owners=[TicketOwners()],
+        rounds={"ticket_stragglers": Round(ticket_stragglers.ROUND_SECONDS, lost.run_pass)},
     )

@@ -42,8 +42,8 @@ async def add_ticket(
 ) -> tables.Ticket:
     """Rows of a ticket that is not in the outbox."""
     messages = build_messages(texts)
-    values = {"content_hash": b"0" * 32, "message_count": len(messages)} | values
-    ticket = tables.Ticket(company_id=company_id, **values)
+    filled: dict[str, Any] = {"content_hash": b"0" * 32, "message_count": len(messages)} | values
+    ticket = tables.Ticket(company_id=company_id, **filled)
     async with database.company_session(company_id) as session:
         session.add(ticket)
         await session.flush()

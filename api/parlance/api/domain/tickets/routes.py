@@ -6,12 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from litestar import Controller, Request, Response, delete, get
+from litestar import Controller, Request, Response, delete, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, PathParameter, QueryParameter, SkipValidation
 from parlance.api.db.session import Database
-from parlance.api.domain.tickets import deleting, operations, queries, reading, schemas, views
+from parlance.api.domain.tickets import (
+    deleting,
+    operations,
+    queries,
+    reading,
+    reanalyzing,
+    schemas,
+    views,
+)
 from parlance.api.domain.tickets.queries import TicketFilter
 from parlance.api.domain.tickets.reading import ReadTicket, TicketReader
 from parlance.api.events import following, waiting
@@ -203,6 +211,27 @@ class TicketsController(Controller):
             return Response(None, status_code=204)  # tells an EventSource not to come back
         body = following.follow(tickets.hub, reader.topic, position, reader)
         return following.build_response(body, tickets.gate.keep_asking(request))
+
+    @post(
+        "/{ticket_id:str}/reanalyze",
+        operation_id="reanalyzeTicket",
+        summary="Analyse a ticket again",
+        opt=_WRITE,
+        responses=operations.REANALYZE_PROBLEMS,
+        status_code=202,
+    )
+    async def reanalyze_ticket(
+        self, tickets: TicketsIn, principal: PrincipalIn, ticket_id: TicketId
+    ) -> Response[schemas.Ticket]:
+        """With the trackers and analysers of now. The insights are there again once it has ended;
+        while an analysis runs there is none to be had."""
+        id_ = queries.parse_id(ticket_id)
+        await reanalyzing.reanalyze(tickets.database, tickets.store, tickets.clock, principal, id_)
+        found = await TicketReader(tickets.database, principal, id_).fetch_row()
+        relay = BackgroundTask(tickets.relay.relay_one, Kind.TICKET, id_)
+        return Response(
+            views.build_ticket(found.ticket, found.agent), status_code=202, background=relay
+        )
 
     @delete(
         "/{ticket_id:str}",

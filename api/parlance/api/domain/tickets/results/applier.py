@@ -22,6 +22,7 @@ from parlance.contracts import ids
 from parlance.contracts.bus import envelopes
 from parlance.contracts.bus import tickets as ticket_events
 from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.bus.kinds import Cancelled
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.bus.tickets import EventType
 from parlance.contracts.tickets import TicketState
@@ -100,7 +101,7 @@ class TicketApplier:
         await self._write(envelope, changes.fail(envelope, str(company_id), failed))
 
     async def _apply_cancelled(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        cancelled = _parse(envelope, ticket_events.Cancelled)
+        cancelled = _parse(envelope, Cancelled)
         await self._write(envelope, changes.cancel(envelope, str(company_id), cancelled))
 
     async def _apply_analyzed(self, company_id: uuid.UUID, envelope: Envelope) -> None:

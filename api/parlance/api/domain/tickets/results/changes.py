@@ -11,6 +11,7 @@ import msgspec
 from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.bus import tickets as ticket_events
 from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.bus.kinds import Cancelled
 from parlance.contracts.tickets import TicketState
 
 _MAX_MESSAGE_CHARACTERS = 1024
@@ -70,7 +71,7 @@ def fail(envelope: Envelope, company_id: str, failed: ticket_events.Failed) -> C
     )
 
 
-def cancel(envelope: Envelope, company_id: str, cancelled: ticket_events.Cancelled) -> Change:
+def cancel(envelope: Envelope, company_id: str, cancelled: Cancelled) -> Change:
     return _build(
         envelope,
         company_id,

@@ -8,6 +8,7 @@ and for event streams whose end is no longer on the bus.
 from parlance.api.db import tables
 from parlance.contracts.bus import tickets as ticket_events
 from parlance.contracts.bus.envelopes import BY_RECORDER, Envelope
+from parlance.contracts.bus.kinds import Cancelled
 from parlance.contracts.crs.meta import Reason
 from parlance.contracts.ids import CompanySlug
 from parlance.contracts.problems import Problem
@@ -40,7 +41,7 @@ def build_ended(ticket: tables.Ticket, company: CompanySlug) -> Envelope | None:
                 retryable=bool(ticket.error_retryable),
             )
         case TicketState.CANCELLED:
-            data = ticket_events.Cancelled(message=ticket.error_message or "")
+            data = Cancelled(message=ticket.error_message or "")
         case _:
             return None
     return ticket_events.EVENTS.build_event(
