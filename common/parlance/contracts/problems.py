@@ -119,6 +119,7 @@ class WarningCode(StrEnum):
     TYPE_MISMATCH = "type_mismatch"
     EXTENSION_UNKNOWN = "extension_unknown"
     EXTENSION_AMBIGUOUS = "extension_ambiguous"
+    AGENT_UNKNOWN = "agent_unknown"
     ORDER_ID_REPEATED = "order_id_repeated"
     UNKNOWN_FIELD = "unknown_field"
     ROLE_MISSING = "role_missing"

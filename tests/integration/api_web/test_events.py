@@ -44,12 +44,16 @@ class View:
 
     snapshot: bytes | None = b'{"status":"queued"}'
     ended: Ended | None = None
+    attempt: int = 1
 
     async def fetch_snapshot(self) -> bytes | None:
         return self.snapshot
 
     async def fetch_end(self) -> Ended | None:
         return self.ended
+
+    async def is_end(self, event: Envelope) -> bool:
+        return event.attempt >= self.attempt
 
 
 @dataclass

@@ -9,17 +9,19 @@ from typing import Annotated, Any, TypeVar
 
 from litestar.params import QueryParameter
 from parlance.api.http.errors import FieldError, Refused, refuse_field
-from parlance.contracts.problems import Problem
+from parlance.contracts.problems import Problem, WarningCode
 from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    JsonValue,
     StringConstraints,
     ValidationError,
 )
 
 MAX_NAME_CHARACTERS = 256
 MAX_ID_CHARACTERS = 128
+MAX_METADATA_BYTES = 16 * 1024
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -35,12 +37,24 @@ def check_moment(value: datetime) -> datetime:
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_NAME_CHARACTERS)]
 Id = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_ID_CHARACTERS)]
+Language = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, max_length=35, pattern="^(auto|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*)$"
+    ),
+]
+"""A BCP-47 tag, or `auto`."""
 Moment = Annotated[AwareDatetime, AfterValidator(check_moment)]
 
 TextIn = Annotated[
     str | None, QueryParameter(max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00]*$")
 ]
 """A query parameter that is compared with a column; Postgres holds no NUL."""
+
+
+def build_warning(code: WarningCode, detail: str) -> dict[str, JsonValue]:
+    """One of `warnings[]`."""
+    return {"code": code.value, "detail": detail}
 
 
 def check_moment_in(name: str, value: datetime | None) -> datetime | None:

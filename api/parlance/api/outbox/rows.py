@@ -10,6 +10,7 @@ relay locks outbox rows only.
 """
 
 import uuid
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from parlance.api.db import tables
@@ -45,14 +46,22 @@ async def withdraw(
 ) -> bool:
     """Take back what is not sent yet. Waits for a relay that is just sending it, so afterwards it
     either is outside or never will be. Returns whether it was still here."""
+    return bool(await withdraw_many(session, company_id, kind, [subject_id]))
+
+
+async def withdraw_many(
+    session: AsyncSession, company_id: uuid.UUID, kind: str, subject_ids: Sequence[uuid.UUID]
+) -> list[Json]:
+    """The same for several subjects, whose own rows are locked. Returns the payloads of those
+    that were still here."""
     row = tables.OutboxRow
-    deleted = await session.scalar(
+    deleted = await session.scalars(
         sa.delete(row)
         .where(
             col(row.company_id) == company_id,
             col(row.kind) == kind,
-            col(row.subject_id) == subject_id,
+            col(row.subject_id).in_(subject_ids),
         )
-        .returning(col(row.id))
+        .returning(col(row.payload))
     )
-    return deleted is not None
+    return list(deleted.all())

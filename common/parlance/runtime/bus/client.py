@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from nats.aio.msg import Msg
@@ -14,6 +15,7 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 from parlance.contracts.bus import envelopes, streams, subjects
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.jobs import ControlAction, Dispatch
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import Priority
 from parlance.runtime import tasks, telemetry
 from parlance.runtime.bus import read as reading
@@ -135,6 +137,32 @@ class Bus:
             return True
 
         return await self._once("look at a job", look)
+
+    async def count_jobs(self, kind: Kind) -> int:
+        """How many dispatches of a kind are in JOBS: waiting, or being worked on."""
+
+        async def count() -> int:
+            info = await self._js.stream_info(
+                streams.JOBS.name, subjects_filter=subjects.format_jobs_of_kind(kind)
+            )
+            return sum((info.state.subjects or {}).values())
+
+        return await self._once("count jobs", count)
+
+    async def find_oldest_job(self, kind: Kind, priority: Priority) -> datetime | None:
+        """When the oldest dispatch that is still in a lane was queued; None for an empty lane.
+        Lanes are served in order, so what was queued before it is not there any more."""
+
+        async def find() -> datetime | None:
+            try:
+                message = await self._js.get_msg(
+                    streams.JOBS.name, seq=1, subject=subjects.format_job(kind, priority), next=True
+                )
+            except NotFoundError:
+                return None
+            return message.time
+
+        return await self._once("find the oldest job", find)
 
     async def delete_job(self, sequence: int) -> bool:
         """Take a message out of JOBS; False when it was not there."""

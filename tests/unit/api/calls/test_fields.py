@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from parlance.api.domain.calls.uploads import fields
 from parlance.api.http.errors import Refused
+from parlance.api.http.fields import MAX_METADATA_BYTES
 from parlance.contracts.calls import ChannelPolicy, Priority
 from parlance.contracts.problems import Problem
 
@@ -61,7 +62,7 @@ def test_everything_is_read_from_a_forms_texts() -> None:
         ("recorded_at", "0001-01-01T00:00:00+14:00"),
         ("metadata", {"note": "x" * 17_000}),
         ("metadata", "[]"),
-        ("metadata", '{"a": "' + "x" * fields.MAX_METADATA_BYTES + '"}'),
+        ("metadata", '{"a": "' + "x" * MAX_METADATA_BYTES + '"}'),
         ("redact_pii", "perhaps"),
         ("redact_pii", "true"),
     ],
@@ -94,7 +95,7 @@ def test_metadata_with_a_repeated_name_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ["{", "NaN", '{"a": NaN}', '{"a": 1e999}', "[" * 100_000])
 def test_metadata_that_is_no_json_is_malformed(text: str) -> None:
-    problem = refusal(metadata=text[: fields.MAX_METADATA_BYTES]).problem
+    problem = refusal(metadata=text[:MAX_METADATA_BYTES]).problem
 
     assert problem is Problem.MALFORMED_REQUEST
 

@@ -1,8 +1,8 @@
 """Limits of calls that clients can run into, for `GET /api/limits`."""
 
 import msgspec
-from parlance.api.domain.calls.uploads import fields
 from parlance.api.events import waiting
+from parlance.api.http import fields
 from parlance.api.settings import HttpSettings
 from parlance.media.limits import MediaLimits
 

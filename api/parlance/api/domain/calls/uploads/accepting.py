@@ -15,10 +15,13 @@ from parlance.api.db import tables
 from parlance.api.db.errors import RowConflict
 from parlance.api.db.session import Database
 from parlance.api.domain.calls import jobs, schemas, views
-from parlance.api.domain.calls.uploads import agents, fetching, fields
+from parlance.api.domain.calls.uploads import fetching
 from parlance.api.domain.calls.uploads.fetching import UrlFetcher
 from parlance.api.domain.calls.uploads.intake import Intake, TakenAudio
 from parlance.api.domain.calls.uploads.upload import Upload
+from parlance.api.domain.company import agents
+from parlance.api.domain.company.agents import AgentIds
+from parlance.api.http import fields as http_fields
 from parlance.api.http import idempotency
 from parlance.api.http.errors import Refused
 from parlance.api.outbox.relay import Relay
@@ -102,7 +105,10 @@ async def _write(
     session: AsyncSession, upload: Upload, audio: TakenAudio, probed: ProbedMedia
 ) -> tuple[tables.Call, Response[schemas.CallAccepted]]:
     principal, wanted = upload.principal, upload.fields
-    assignment = await agents.find_agent(session, principal.company_id, wanted)
+    agent = AgentIds(user_id=wanted.user_id, extension_id=wanted.extension_id)
+    [assignment] = await agents.find_agents(session, principal.company_id, [agent])
+    if assignment.refusal is not None:
+        raise assignment.refusal
     call = build_call(upload, audio, probed)
     call.user_id = assignment.user_id
     call.warnings = [
@@ -193,12 +199,12 @@ _DETAILS = {
 def _describe_media(
     audio: TakenAudio, probed: ProbedMedia, file_name: str | None
 ) -> list[dict[str, JsonValue]]:
-    found = [fields.build_warning(code, _DETAILS[code]) for code in probed.warnings]
+    found = [http_fields.build_warning(code, _DETAILS[code]) for code in probed.warnings]
     container = audio.container
     ending = pathlib.PurePosixPath(file_name or "").suffix.lower().lstrip(".")
     if ending and ending not in _ALIASES.get(container, {container.extension}):
         detail = f"The name ends with .{ending[:16]}, the file is {container.media_type}."
-        found.append(fields.build_warning(WarningCode.TYPE_MISMATCH, detail))
+        found.append(http_fields.build_warning(WarningCode.TYPE_MISMATCH, detail))
     return found
 
 
@@ -214,7 +220,7 @@ async def _check_order(
     if await session.scalar(query.limit(1)) is None:
         return []
     detail = "Another call has this order_id."
-    return [fields.build_warning(WarningCode.ORDER_ID_REPEATED, detail)]
+    return [http_fields.build_warning(WarningCode.ORDER_ID_REPEATED, detail)]
 
 
 async def _refuse_duplicate(database: Database, company_id: uuid.UUID, sha256: str) -> Refused:

@@ -11,7 +11,14 @@ from typing import Annotated, Any
 
 from parlance.api.http import fields, json_body
 from parlance.api.http.errors import FieldError, Refused
-from parlance.api.http.fields import Id, Moment, Name
+from parlance.api.http.fields import (
+    MAX_METADATA_BYTES,
+    Id,
+    Language,
+    Moment,
+    Name,
+    build_warning,
+)
 from parlance.contracts.calls import ChannelPolicy, Priority
 from parlance.contracts.problems import Problem, WarningCode
 from pydantic import (
@@ -21,17 +28,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
-    StringConstraints,
 )
-
-MAX_METADATA_BYTES = 16 * 1024
-
-Language = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True, max_length=35, pattern="^(auto|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*)$"
-    ),
-]
 
 
 class Direction(StrEnum):
@@ -112,7 +109,3 @@ def check_unknown(names: Sequence[str], *, strict: bool) -> list[dict[str, JsonV
         build_warning(WarningCode.UNKNOWN_FIELD, f"The field {name[:64]!r} is unknown.")
         for name in names
     ]
-
-
-def build_warning(code: WarningCode, detail: str) -> dict[str, JsonValue]:
-    return {"code": code.value, "detail": detail}

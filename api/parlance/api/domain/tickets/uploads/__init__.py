@@ -1,0 +1,1 @@
+"""How tickets come in over HTTP: one, many, or a pasted conversation."""

@@ -1,0 +1,95 @@
+"""Reads one request with tickets into a `TicketUpload`. Called by the routes; `accepting` stores
+it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from litestar import Request
+from parlance.api.db import tables
+from parlance.api.db.session import Database
+from parlance.api.domain.tickets.input import requests, times
+from parlance.api.domain.tickets.input.requests import KEY_FIELD, ParsedBody
+from parlance.api.domain.tickets.input.times import Times
+from parlance.api.domain.tickets.uploads.bodies import Bodies
+from parlance.api.domain.tickets.uploads.upload import Mode, TicketUpload
+from parlance.api.http import idempotency, json_body
+from parlance.api.http.errors import refuse_field
+from parlance.api.http.idempotency import Claim
+from parlance.api.identity.guard import Gate
+from parlance.api.identity.principal import Principal
+from parlance.contracts.problems import Problem
+from parlance.runtime.clock import Clock
+from sqlmodel import col
+
+_T = TypeVar("_T")
+
+SHORT_BYTES = 32 * 1024
+"""Up to here a body is parsed at once, in a few milliseconds; a thread would cost more."""
+PARALLEL_PARSES = 2
+"""Long bodies that are parsed at once. Threads of Python share one core, so more would only hold
+more memory."""
+
+
+class TicketReader:
+    """One per process."""
+
+    def __init__(
+        self, database: Database, clock: Clock, gate: Gate, bodies: Bodies | None = None
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._gate = gate
+        self._bodies = bodies or Bodies()
+        self._parsing = asyncio.Semaphore(PARALLEL_PARSES)
+
+    async def read(
+        self, request: Request[Any, Any, Any], mode: Mode, *, strict: bool
+    ) -> TicketUpload:
+        """A request whose key and fields are checked. Raises Refused, ClientGone."""
+        async with self._bodies.open(request) as data:
+            size_bytes = len(data)
+            values = await self._compute(size_bytes, lambda: json_body.parse_object(data))
+            principal = await self._gate.admit_by_field(request, _read_key(values))
+        now = self._clock.now()
+        moments = Times(now, times.find_zone(await self._fetch_zone(principal)))
+
+        def parse() -> tuple[ParsedBody, Claim | None]:
+            body = requests.parse_body(values, moments, strict=strict)
+            return body, _build_claim(request, principal, values, mode, strict=strict)
+
+        body, claim = await self._compute(size_bytes, parse)
+        return TicketUpload(principal, body, mode, claim, now)
+
+    async def _compute(self, size_bytes: int, action: Callable[[], _T]) -> _T:
+        if size_bytes <= SHORT_BYTES:
+            return action()
+        async with self._parsing:
+            return await asyncio.to_thread(action)
+
+    async def _fetch_zone(self, principal: Principal) -> str:
+        company = tables.Company
+        query = sa.select(col(company.time_zone)).where(col(company.id) == principal.company_id)
+        async with self._database.company_session(principal.company_id) as session:
+            return await session.scalar(query) or "UTC"
+
+
+def _read_key(values: dict[str, Any]) -> str | None:
+    key = values.get(KEY_FIELD)
+    if key is not None and not isinstance(key, str):
+        raise refuse_field(Problem.VALIDATION_FAILED, KEY_FIELD, "must be a text")
+    return (key or "").strip() or None
+
+
+def _build_claim(
+    request: Request[Any, Any, Any],
+    principal: Principal,
+    values: dict[str, Any],
+    mode: Mode,
+    *,
+    strict: bool,
+) -> Claim | None:
+    body = {name: value for name, value in values.items() if name != KEY_FIELD}
+    payload = {"body": body, "mode": mode, "strict": strict}
+    return idempotency.build_claim(request, principal.company_id, payload)
