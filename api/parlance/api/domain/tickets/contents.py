@@ -1,4 +1,4 @@
-"""What is made of a ticket beside its row: the document for the workers, and the text for search."""
+"""What is made of a ticket beside its row: the document for the workers, the text for search."""
 
 import hashlib
 from collections.abc import Sequence

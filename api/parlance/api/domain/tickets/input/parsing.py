@@ -63,7 +63,8 @@ def parse_ticket(raw: object, times: Times, *, strict: bool, pointer: str = "") 
 def check_size(messages: Iterable[Mapping[str, Any]], pointer: str = "") -> list[FieldError]:
     """What is too long in a conversation."""
     errors, total, count = [], 0, 0
-    for count, message in enumerate(messages, 1):
+    for message in messages:
+        count += 1
         size_bytes = _measure(message["text"])
         total += size_bytes
         if size_bytes > bounds.MAX_MESSAGE_BYTES:

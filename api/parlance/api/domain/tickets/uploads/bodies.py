@@ -8,7 +8,8 @@ header there are more places for long bodies, and a queue.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+import dataclasses
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from parlance.api.identity import guard
 from parlance.contracts.problems import Problem
 
 _ADVICE = "Send the key in X-Api-Key."
+_PACE = Pace(idle_seconds=30.0, min_bytes_per_second=32 * 1024, max_wait_seconds=600.0)
+_UNKEYED_PACE = dataclasses.replace(_PACE, max_wait_seconds=30.0, advice=_ADVICE)
 _RETRY_SECONDS = 5
 LONG_BYTES = bounds.MAX_UNKEYED_BODY_BYTES
 """From here on a body needs a place."""
@@ -38,10 +41,8 @@ class BodyLimits:
     unkeyed_long: int = 2
     """Long ones among them; 32 MiB together."""
     unkeyed_wait_seconds: float = 5.0
-    pace: Pace = Pace(idle_seconds=30.0, min_bytes_per_second=32 * 1024, max_wait_seconds=600.0)
-    unkeyed_pace: Pace = Pace(
-        idle_seconds=30.0, min_bytes_per_second=32 * 1024, max_wait_seconds=30.0, advice=_ADVICE
-    )
+    pace: Pace = _PACE
+    unkeyed_pace: Pace = _UNKEYED_PACE
 
 
 class Bodies:
@@ -84,7 +85,7 @@ class Bodies:
         return bytes(data)
 
     @contextlib.contextmanager
-    def _count_unkeyed(self) -> Any:
+    def _count_unkeyed(self) -> Iterator[None]:
         if self._unkeyed >= self._limits.unkeyed:
             raise _refuse(f"Too many requests without a key in a header at once. {_ADVICE}")
         self._unkeyed += 1
