@@ -177,6 +177,7 @@ async def _send(process: Child, work: _Work) -> None:
             VoiceTrack(speaker=track.speaker, role=track.role, spans=track.spans)
             for track in document.tracks
         ),
+        is_redacted=document.is_redacted,
         rules=work.rules,
         budget_seconds=progress.left_seconds,
         done=tuple(name for name, run in progress.runs.items() if run.ok),

@@ -63,7 +63,7 @@ async def analyze(
             analyst = await stack.enter_async_context(pipeline.open_analyst())
         document = documents.build_document(transcript)
         analysis = await analyst.analyze(document, rules, deadline_seconds=deadline_seconds)
-    return analysis.build_insights(transcript.call_id, transcript.attempt)
+    return analysis.build_insights(call_id=transcript.call_id, attempt=transcript.attempt)
 
 
 def errors_of(insights: Insights) -> dict[str, str]:

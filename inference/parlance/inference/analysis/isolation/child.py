@@ -74,6 +74,7 @@ def _serve(order: Order, units: list[Unit], profile: Profile, writer: BinaryIO) 
         language=order.language,
         duration_ms=order.duration_ms,
         tracks=tuple(Track(track.speaker, track.role, track.spans) for track in order.tracks),
+        is_redacted=order.is_redacted,
     )
     reports = runner.run_analyzers(
         document,
