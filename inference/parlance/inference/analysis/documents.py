@@ -67,7 +67,7 @@ class Document:
     """0 in a document without time."""
     tracks: tuple[Track, ...] = ()
     """Voice by speaker; none where nothing was spoken or nobody listened."""
-    is_redacted: bool = False
+    redact_pii: bool = False
     """Whether texts without personal data are wanted too."""
 
     @property

@@ -23,7 +23,11 @@ _FAILURES = Counter(
     "Analysers that gave no result, by reason.",
     ["analyzer", "error_code"],
 )
-_NOT_APPLICABLE = (AnalyzerError.UNSUPPORTED_LANGUAGE, AnalyzerError.NEEDS_VOICE)
+_NOT_APPLICABLE = (
+    AnalyzerError.UNSUPPORTED_LANGUAGE,
+    AnalyzerError.NEEDS_VOICE,
+    AnalyzerError.NEEDS_TEXT,
+)
 
 
 @dataclass(frozen=True, slots=True)

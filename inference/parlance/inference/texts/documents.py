@@ -11,7 +11,7 @@ def build_document(ticket: TicketDocument) -> Document:
     return Document(
         units=tuple(_build_unit(message) for message in ticket.messages),
         language="" if ticket.language == _AUTO else ticket.language,
-        is_redacted=ticket.redact_pii,
+        redact_pii=ticket.redact_pii,
     )
 
 

@@ -27,7 +27,7 @@ from tests.unit.inference.analysis import calls
 
 PROFILES = "tests.unit.inference.analysis.broken_profile"
 NO_RULES = TrackerRules()
-NAMES = ("sentences", "metrics", "sentiment", "keywords", "summary", "trackers")
+NAMES = ("language", "sentences", "metrics", "sentiment", "keywords", "summary", "trackers", "pii")
 
 
 def short_call() -> Transcript:

@@ -70,7 +70,7 @@ class Order(Value):
     language: str
     duration_ms: int = 0
     tracks: tuple[VoiceTrack, ...] = ()
-    is_redacted: bool = False
+    redact_pii: bool = False
     rules: TrackerRules | None = None
     budget_seconds: float
     done: tuple[str, ...] = ()
