@@ -48,7 +48,7 @@ def plan_order(analyzers: Sequence[Analyzer]) -> tuple[Analyzer, ...]:
 
 
 def list_for(document: Document, analyzers: Sequence[Analyzer]) -> tuple[Analyzer, ...]:
-    """Those whose runs are listed: that nobody measures written messages is no failure of a call."""
+    """Those whose runs are listed: to measure no written messages is no failure of a call."""
     return tuple(
         analyzer
         for analyzer in analyzers

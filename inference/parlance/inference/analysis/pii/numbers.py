@@ -12,6 +12,7 @@ _MIN_CARD_DIGITS = 13
 _MAX_CARD_DIGITS = 19
 _MIN_GROUP_DIGITS = 3
 """Cards are written in groups of three digits and more."""
+_MAX_GROUPS = 7
 _CARD_PREFIXES: tuple[tuple[int, int, int, frozenset[int]], ...] = (
     # digits of the prefix, from, to, lengths
     (1, 4, 4, frozenset((13, 16, 19))),  # Visa
@@ -52,10 +53,11 @@ def find_cards(text: str) -> Iterator[Candidate]:
 
 def _find_in_groups(text: str, groups: Sequence[tuple[int, int]]) -> Iterator[Candidate]:
     """Rows of groups, one space or hyphen apart, that are a card together."""
-    for first, (begin, _) in enumerate(groups):
+    for first in range(len(groups)):
+        begin = groups[first][0]
         digits = ""
         last_end = begin
-        for group_begin, group_end in groups[first:]:
+        for group_begin, group_end in groups[first : first + _MAX_GROUPS]:
             is_row = group_begin - last_end <= 1
             if not is_row or group_end - group_begin < _MIN_GROUP_DIGITS:
                 break

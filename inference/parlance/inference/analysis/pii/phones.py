@@ -11,6 +11,8 @@ from parlance.inference.analysis.pii.candidates import Candidate, PiiType
 
 _RUN = re.compile(r"[+(]?\d[\d ().\-/\u00a0]*")
 """One class and no way back, so linear."""
+_SEPARATORS = " ().-/\u00a0"
+_DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?!\d)|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}(?!\d)")
 _DIGITS = re.compile(r"\d")
 _MIN_DIGITS = 7
 _MAX_RUN_CHARACTERS = 60
@@ -45,13 +47,16 @@ _REGIONS = {
 def find_phones(text: str, language: str) -> Iterator[Candidate]:
     """`language`: its first part, such as `en`."""
     for run in _RUN.finditer(text):
-        begin, content = run.start(), run.group()
+        begin, content = run.start(), run.group().rstrip(_SEPARATORS)
         if len(content) > _MAX_RUN_CHARACTERS or len(_DIGITS.findall(content)) < _MIN_DIGITS:
             continue
-        if text[begin - 1 : begin].isalnum() or text[run.end() : run.end() + 1].isalpha():
+        end = begin + len(content)
+        if text[begin - 1 : begin].isalnum() or text[end : end + 1].isalpha():
             continue  # part of a longer word, such as an order number
-        for place, end in _match(content, language, is_cued=_is_cued(text, begin)):
-            yield Candidate(begin + place, begin + end, PiiType.PHONE)
+        if _DATE.match(content):
+            continue
+        for first, last in _match(content, language, is_cued=_is_cued(text, begin)):
+            yield Candidate(begin + first, begin + last, PiiType.PHONE)
 
 
 def _is_cued(text: str, begin: int) -> bool:
