@@ -15,8 +15,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from parlance.contracts.analysis.insights import AnalyzerError, TrackerRules
+from parlance.inference.analysis import profiles, remote
 from parlance.inference.analysis import progress as progresses
-from parlance.inference.analysis import remote
 from parlance.inference.analysis.documents import Document
 from parlance.inference.analysis.isolation import child, frames, host
 from parlance.inference.analysis.isolation.frames import (
@@ -127,7 +127,8 @@ class Analyst:
     ) -> Analysis:
         async with self._turn:
             ends_at = time.monotonic() + deadline_seconds
-            work = _Work(document, rules, Progress(self._build(rules), ends_at))
+            analyzers = profiles.list_for(document, self._build(rules))
+            work = _Work(document, rules, Progress(analyzers, ends_at))
             progress = work.progress
             try:
                 while progress.remaining and progress.left_seconds > 0:
@@ -178,6 +179,7 @@ async def _send(process: Child, work: _Work) -> None:
             VoiceTrack(speaker=track.speaker, role=track.role, spans=track.spans)
             for track in document.tracks
         ),
+        redact_pii=document.redact_pii,
         rules=work.rules,
         budget_seconds=progress.left_seconds,
         done=tuple(name for name, run in progress.runs.items() if run.ok),

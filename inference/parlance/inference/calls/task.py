@@ -278,7 +278,7 @@ class CallTask:
         )
         document = await asyncio.to_thread(documents.build_document, transcript)
         analysis = await self._tools.analyze(document, tracker_rules)
-        return analysis.build_insights(dispatch.call_id, dispatch.attempt)
+        return analysis.build_insights(call_id=dispatch.call_id, attempt=dispatch.attempt)
 
     def _note_asr(self, stream: WindowStream, tally: Tally) -> None:
         self._timings["asr_wait"] = tally.wait_seconds
