@@ -210,7 +210,7 @@ class TicketsController(Controller):
         if position.is_finished:
             return Response(None, status_code=204)  # tells an EventSource not to come back
         body = following.follow(tickets.hub, reader.topic, position, reader)
-        return following.build_response(body, tickets.gate.keep_asking(request, frozenset((Kind.TICKET,))))
+        return following.build_response(body, tickets.gate.keep_asking(request, reader.topic.kinds))
 
     @post(
         "/{ticket_id:str}/reanalyze",
