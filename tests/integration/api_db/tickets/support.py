@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.db.session import Database
-from parlance.api.domain.tickets import dispatching, documents
+from parlance.api.domain.tickets import contents, dispatching
 from parlance.contracts import calls, objects
 from parlance.contracts.analysis import insights
 from parlance.contracts.bus import tickets as ticket_events
@@ -32,6 +32,7 @@ def build_messages(texts: Sequence[str] = TEXTS) -> list[tables.Json]:
             "author": ("Ada", "Bo")[index % 2],
             "text": text,
             "created_at": "2026-03-01T10:00:00Z",
+            "quoted": [],
         }
         for index, text in enumerate(texts)
     ]
@@ -56,11 +57,16 @@ async def add_ticket(
 async def queue_ticket(parts: Parts, company: Tenant, **values: Any) -> tables.Ticket:
     """With its document in the store and its row in the outbox, as after a 201."""
     ticket = await add_ticket(parts.database, company.id, **values)
-    document = documents.build_document(ticket, build_messages())
-    key, sha256 = await documents.put_document(parts.store, company.slug, document)
+    document = contents.build_document(ticket, company.slug, build_messages())
+    await parts.store.put_bytes(document.key, document.data)
     async with parts.database.company_session(company.id) as session:
         dispatching.add(
-            session, ticket, company.slug, object_key=key, sha256=sha256, at=parts.clock.now()
+            session,
+            ticket,
+            company.slug,
+            object_key=document.key,
+            sha256=document.sha256,
+            at=parts.clock.now(),
         )
     return ticket
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 from parlance.api.db import tables
 from parlance.api.db.errors import QueryRejected
-from parlance.api.domain.tickets import documents
+from parlance.api.domain.tickets import contents
 from parlance.api.domain.tickets.results.applier import MalformedEvent, TicketApplier
 from parlance.contracts import lifecycle
 from parlance.contracts.bus import tickets as ticket_events
@@ -107,14 +107,17 @@ async def test_nul_in_the_insights_costs_no_result(
 async def test_only_objects_of_this_attempt_and_older_ones_are_deleted(
     applier: TicketApplier, parts: Parts, acme: Tenant, ticket: tables.Ticket
 ) -> None:
-    document = documents.build_document(ticket, support.build_messages())
-    await documents.put_document(parts.store, acme.slug, document)
-    later, _ = await documents.put_document(
-        parts.store, acme.slug, document.model_copy(update={"attempt": 2})
-    )
+    documents = [
+        contents.build_document(
+            tables.Ticket(**ticket.model_dump() | {"attempt": attempt}), acme.slug, []
+        )
+        for attempt in (1, 2)
+    ]
+    for document in documents:
+        await parts.store.put_bytes(document.key, document.data)
     await applier.apply(await build_analyzed(parts, acme, ticket))
 
-    assert await rows.list_keys(parts) == [later]
+    assert await rows.list_keys(parts) == [documents[1].key]
 
 
 @pytest.mark.parametrize("data", [b"{}", b"not json", None])

@@ -1,12 +1,15 @@
 """One ticket as its readers see it: long polls, event streams, the insights."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from litestar.serialization import encode_json
 from parlance.api.db import tables
 from parlance.api.db.session import Database
+from parlance.api.db.tables import Json
 from parlance.api.domain.tickets import queries, schemas, views
 from parlance.api.domain.tickets.queries import FoundTicket
 from parlance.api.domain.tickets.results import replies
@@ -91,15 +94,21 @@ class TicketReader:
         return life is None or event.attempt >= life.attempt
 
 
-async def read(session: AsyncSession, found: FoundTicket) -> ReadTicket:
-    """The ticket object with all that belongs to it."""
+async def read(session: AsyncSession, found: FoundTicket, notes: Sequence[Json] = ()) -> ReadTicket:
+    """The ticket object with all that belongs to it. `notes` are warnings about the request, shown
+    beside those of the ticket."""
     ticket = found.ticket
     content = await queries.fetch_content(session, ticket.company_id, ticket.id)
     insights = None
     if ticket.state is TicketState.COMPLETED:
         insights = await queries.fetch_insights(session, ticket.company_id, ticket.id)
-    body = encode(views.build_full_ticket(ticket, found.agent, content, insights))
-    return ReadTicket(body, format_etag(ticket.revision, body), ticket.state.is_terminal)
+    full = views.build_full_ticket(ticket, found.agent, content, insights)
+    body = encode(full)
+    tag = format_etag(ticket.revision, body)
+    if notes:
+        warnings = [*full.warnings, *views.build_notices(notes)]
+        body = encode(msgspec.structs.replace(full, warnings=warnings))
+    return ReadTicket(body, tag, ticket.state.is_terminal)
 
 
 async def fetch_completed(
@@ -123,7 +132,8 @@ def format_etag(revision: int, body: bytes) -> str:
 def parse_revision(tag: str) -> int | None:
     """The revision of a tag that `format_etag` made; None for any other text."""
     number, _, rest = tag.removeprefix('"').partition("-")
-    return int(number) if rest and number.isascii() and number.isdecimal() else None
+    is_number = number.isascii() and number.isdecimal() and len(number) < 10
+    return int(number) if rest and is_number else None
 
 
 def encode(ticket: schemas.Ticket) -> bytes:

@@ -4,7 +4,7 @@ import uuid
 
 from parlance.api.db import tables
 from parlance.api.db.session import Database
-from parlance.api.domain.tickets import dispatching, documents, queries
+from parlance.api.domain.tickets import contents, dispatching, queries
 from parlance.api.domain.tickets.locking import lock_ticket
 from parlance.api.http.errors import Refused
 from parlance.api.identity.principal import Principal
@@ -33,23 +33,27 @@ async def reanalyze(
         content = await queries.fetch_content(session, company_id, ticket_id)
     if content is None or not ticket.state.is_terminal:
         raise _refuse()
-    attempt = ticket.attempt + 1
-    document = documents.build_document(ticket, content.messages)
-    key, sha256 = await documents.put_document(
-        store, principal.company_slug, document.model_copy(update={"attempt": attempt})
-    )
+    before = (ticket.attempt, ticket.revision)
+    begin_attempt(ticket)  # of this copy, for the document
+    document = contents.build_document(ticket, principal.company_slug, content.messages)
+    await store.put_bytes(document.key, document.data)
     async with database.company_session(company_id) as session:
         current = await lock_ticket(session, company_id, ticket_id)
         if current is None:
             raise await queries.refuse_missing(session, company_id, ticket_id)
-        if (current.attempt, current.revision) != (ticket.attempt, ticket.revision):
+        if (current.attempt, current.revision) != before:
             raise _refuse()  # somebody else was faster, and the document may be outdated
         begin_attempt(current)
         now = clock.now()
         current.updated_at = now
         await outbox.withdraw(session, company_id, Kind.TICKET, ticket_id)
         dispatching.add(
-            session, current, principal.company_slug, object_key=key, sha256=sha256, at=now
+            session,
+            current,
+            principal.company_slug,
+            object_key=document.key,
+            sha256=document.sha256,
+            at=now,
         )
         session.add(
             tables.AuditEntry(
@@ -57,7 +61,7 @@ async def reanalyze(
                 actor=principal.actor,
                 action="ticket.reanalyzed",
                 subject=str(ticket_id),
-                detail={"attempt": attempt},
+                detail={"attempt": current.attempt},
             )
         )
 

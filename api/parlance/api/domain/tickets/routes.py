@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from litestar import Controller, Request, Response, delete, get, post
+from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, PathParameter, QueryParameter, SkipValidation
 from parlance.api.db.session import Database
 from parlance.api.domain.tickets import (
+    changing,
     deleting,
     operations,
     queries,
@@ -25,8 +26,9 @@ from parlance.api.domain.tickets.reading import ReadTicket, TicketReader
 from parlance.api.events import following, waiting
 from parlance.api.events.following import FromIn
 from parlance.api.events.hub import Hub
-from parlance.api.http import etag, fields, paging
-from parlance.api.http.errors import Refused
+from parlance.api.http import etag, fields, json_body, paging
+from parlance.api.http.body import BodyReader, Pace
+from parlance.api.http.errors import Refused, refuse_field
 from parlance.api.http.fields import TextIn
 from parlance.api.http.paging import CursorIn, LimitIn
 from parlance.api.identity import guard
@@ -43,7 +45,11 @@ from parlance.runtime.store import Store
 
 _READ = guard.needs(Scope.TICKETS_READ)
 _WRITE = guard.needs(Scope.TICKETS_WRITE)
+_PACE = Pace(idle_seconds=30.0, min_bytes_per_second=1024, max_wait_seconds=120.0)
+"""Of a patch, which is short."""
 
+# The framework means something else by a parameter that is called `state`.
+StateIn = Annotated[TicketState | None, QueryParameter(name="state")]
 TicketId = Annotated[str, PathParameter(description="Id of the ticket.")]
 WaitIn = Annotated[
     int,
@@ -88,7 +94,7 @@ class TicketsController(Controller):
         self,
         tickets: TicketsIn,
         principal: PrincipalIn,
-        state: FromQuery[TicketState | None] = None,
+        state_: StateIn = None,
         status: TextIn = None,
         agent: FromQuery[uuid.UUID | None] = None,
         customer: TextIn = None,
@@ -110,7 +116,7 @@ class TicketsController(Controller):
         one you have: several are written at once, and one may become visible after a later one.
         """
         wanted = TicketFilter(
-            state=state,
+            state=state_,
             status=status,
             agent=agent,
             customer=customer,
@@ -212,6 +218,38 @@ class TicketsController(Controller):
         body = following.follow(tickets.hub, reader.topic, position, reader)
         return following.build_response(body, tickets.gate.keep_asking(request, reader.topic.kinds))
 
+    @patch(
+        "/{ticket_id:str}",
+        operation_id="changeTicket",
+        summary="Change a ticket",
+        opt=_WRITE,
+        operation_class=operations.ChangeOperation,
+        responses=operations.CHANGE_PROBLEMS,
+    )
+    async def change_ticket(
+        self,
+        request: Request[Any, Any, Any],
+        tickets: TicketsIn,
+        principal: PrincipalIn,
+        ticket_id: TicketId,
+        strict: FromQuery[bool] = False,
+    ) -> Response[schemas.Ticket]:
+        """A merge patch: what is absent stays, null clears. With `If-Match`, only if nobody else
+        has changed the ticket since; the end of an analysis is no such change."""
+        id_ = queries.parse_id(ticket_id)
+        json_body.check_content_type(request, operations.PATCH_TYPES)
+        body = await json_body.read_object(BodyReader(request, _PACE).chunks())
+        await tickets.gate.admit_by_field(request, _read_key(body))
+        read = await changing.change_ticket(
+            tickets.database,
+            tickets.clock,
+            principal,
+            id_,
+            changing.parse_patch(body, strict=strict),
+            if_match=etag.parse_etags(request.headers.get("If-Match", "")),
+        )
+        return build_answer(read)
+
     @post(
         "/{ticket_id:str}/reanalyze",
         operation_id="reanalyzeTicket",
@@ -269,3 +307,11 @@ def build_answer(read: ReadTicket, **options: Any) -> Response[schemas.Ticket]:
         media_type="application/json",
         **options,
     )
+
+
+def _read_key(body: dict[str, Any]) -> str | None:
+    """A key in the body has to be the one in the header."""
+    key = body.get(changing.KEY_FIELD)
+    if key is not None and not isinstance(key, str):
+        raise refuse_field(Problem.VALIDATION_FAILED, changing.KEY_FIELD, "must be a text")
+    return key or None

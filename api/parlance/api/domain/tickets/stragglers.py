@@ -22,7 +22,8 @@ import structlog
 from parlance.api.db import tables
 from parlance.api.db.errors import RowConflict
 from parlance.api.db.session import Database
-from parlance.api.domain.tickets import dispatching, documents, queries
+from parlance.api.domain.tickets import contents, dispatching, queries
+from parlance.api.domain.tickets.contents import Document
 from parlance.api.domain.tickets.locking import lock_ticket
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import Priority
@@ -117,19 +118,17 @@ class Stragglers:
             content = await queries.fetch_content(session, ticket.company_id, ticket.id)
         if content is None:
             return  # deleted just now
-        document = documents.build_document(ticket, content.messages)
-        key, sha256 = await documents.put_document(self._store, company, document)
+        document = contents.build_document(ticket, company, content.messages)
+        await self._store.put_bytes(document.key, document.data)
         try:
-            is_sent = await self._note(ticket, company, key, sha256)
+            is_sent = await self._note(ticket, company, document)
         except RowConflict:  # another recorder was faster
             return
         if is_sent:
             _FOUND.labels(why).inc()
             _log.warning("ticket sent again", ticket=str(ticket.id), why=why)
 
-    async def _note(
-        self, ticket: tables.Ticket, company: CompanySlug, key: str, sha256: str
-    ) -> bool:
+    async def _note(self, ticket: tables.Ticket, company: CompanySlug, document: Document) -> bool:
         async with self._database.company_session(ticket.company_id) as session:
             current = await lock_ticket(session, ticket.company_id, ticket.id)
             if current is None or current.state.is_terminal or current.attempt != ticket.attempt:
@@ -137,7 +136,14 @@ class Stragglers:
             now = self._clock.now()
             current.state = TicketState.QUEUED
             current.queued_at = current.updated_at = now
-            dispatching.add(session, current, company, object_key=key, sha256=sha256, at=now)
+            dispatching.add(
+                session,
+                current,
+                company,
+                object_key=document.key,
+                sha256=document.sha256,
+                at=now,
+            )
         return True
 
 

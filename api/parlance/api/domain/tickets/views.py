@@ -1,5 +1,6 @@
 """Rows turned into what clients see. Pure; called by `reading` and the routes."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -39,8 +40,8 @@ def build_insights(insights: Insights) -> dict[str, Any]:
     return {name: part for name, part in whole.items() if part is not None}
 
 
-def build_notices(row: tables.Ticket) -> list[schemas.Notice]:
-    return [schemas.Notice(str(item["code"]), str(item["detail"])) for item in row.warnings]
+def build_notices(warnings: Iterable[Json]) -> list[schemas.Notice]:
+    return [schemas.Notice(str(item["code"]), str(item["detail"])) for item in warnings]
 
 
 def _build_members(row: tables.Ticket, agent: tables.User | None) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def _build_members(row: tables.Ticket, agent: tables.User | None) -> dict[str, A
         "trackers": list(row.tracker_names),
         "summary": row.summary,
         "timings": {name: float(str(value)) for name, value in row.timings.items()},
-        "warnings": build_notices(row),
+        "warnings": build_notices(row.warnings),
         "error": _build_failure(row),
         "revision": row.revision,
         "created_at": row.created_at,
