@@ -32,11 +32,6 @@ from tests.integration.api_web.test_reading import authorize
 NOBODYS = "0190b000-0000-4000-8000-00000000000f"
 
 
-@pytest.fixture
-async def acme(api: Api) -> Account:
-    return await support.add_account(api.database, "acme", Scope.TICKETS_READ, Scope.TICKETS_WRITE)
-
-
 async def add(api: Api, account: Account, **values: Any) -> str:
     return str((await rows.add_ticket(api.database, account.id, **values)).id)
 
@@ -470,34 +465,6 @@ async def test_what_is_deleted_is_gone_for_good(
         deletion = await session.scalar(sa.select(tables.Deletion))
     assert deletion is not None
     assert (deletion.kind, str(deletion.subject_id)) == (Kind.TICKET, ticket_id)
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", ""),
-        ("GET", "?wait=1"),
-        ("GET", "/insights"),
-        ("GET", "/events"),
-        ("PATCH", ""),
-        ("POST", "/reanalyze"),
-        ("DELETE", ""),
-    ],
-)
-async def test_another_companys_ticket_is_not_there(
-    api: Api, client: httpx.AsyncClient, acme: Account, method: str, path: str
-) -> None:
-    globex = await support.add_account(api.database, "globex", Scope.ADMIN)
-    theirs = await add(api, globex)
-    await complete(api, globex, theirs)
-    body = {"json": {"subject": "x"}} if method == "PATCH" else {}
-    for ticket_id in (theirs, NOBODYS, "no-id"):
-        answer = await client.request(
-            method, f"/api/tickets/{ticket_id}{path}", headers=authorize(acme), **body
-        )
-
-        assert (answer.status_code, support.problem_of(answer)) == (404, "not_found")
-    assert (await get(client, globex, f"/{theirs}")).json()["revision"] == 1
 
 
 async def test_scopes_of_calls_open_no_tickets(
