@@ -87,7 +87,7 @@ async def _ask(
         method,
         path.format(call_id=id_, ticket_id=id_),
         headers=authorize(account),
-        **({"json": {"subject": "Ours"}} if method == "PATCH" else {}),
+        json={"subject": "Ours"} if method == "PATCH" else None,
     )
 
 
