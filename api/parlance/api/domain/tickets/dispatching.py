@@ -5,20 +5,43 @@ and the job when `outbox.relay` asks. Each attempt of a ticket is queued once, h
 sent.
 """
 
+import uuid
 from datetime import datetime
+from typing import Protocol
 
 from parlance.api.db import tables
 from parlance.api.outbox import rows as outbox
+from parlance.api.outbox.rows import Work
 from parlance.contracts import ids
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.bus.tickets import TicketDispatch
+from parlance.contracts.calls import Priority
 from parlance.contracts.ids import CompanySlug
 from sqlalchemy.ext.asyncio import AsyncSession
 
 
+class Queued(Protocol):
+    """A ticket that is to be analysed: its row, or what is about to be one."""
+
+    @property
+    def id(self) -> uuid.UUID: ...
+
+    @property
+    def company_id(self) -> uuid.UUID: ...
+
+    @property
+    def attempt(self) -> int: ...
+
+    @property
+    def lane(self) -> Priority: ...
+
+    @property
+    def message_count(self) -> int: ...
+
+
 def add(
     session: AsyncSession,
-    ticket: tables.Ticket,
+    ticket: Queued,
     company: CompanySlug,
     *,
     object_key: str,
@@ -27,20 +50,28 @@ def add(
 ) -> None:
     """Note that this attempt of the ticket has to be analysed; the session commits it. The document
     (`contracts.tickets.TicketDocument`) is in the store already."""
+    work = build_work(ticket, company, object_key=object_key, sha256=sha256, at=at)
     outbox.add(
         session,
         company_id=ticket.company_id,
         kind=Kind.TICKET,
-        subject_id=ticket.id,
-        payload=build_dispatch(
-            ticket, company, object_key=object_key, sha256=sha256, at=at
-        ).model_dump(mode="json"),
-        rank=tables.PRIORITY_RANK[ticket.lane],
+        subject_id=work.subject_id,
+        payload=work.payload,
+        rank=work.rank,
     )
 
 
+def build_work(
+    ticket: Queued, company: CompanySlug, *, object_key: str, sha256: str, at: datetime
+) -> Work:
+    """The same for `outbox.rows.add_many`."""
+    dispatch = build_dispatch(ticket, company, object_key=object_key, sha256=sha256, at=at)
+    payload = dispatch.model_dump(mode="json")
+    return Work(ticket.id, payload, tables.PRIORITY_RANK[ticket.lane])
+
+
 def build_dispatch(
-    ticket: tables.Ticket,
+    ticket: Queued,
     company: CompanySlug,
     *,
     object_key: str,
