@@ -87,27 +87,37 @@ def build_properties(model: type[BaseModel]) -> dict[str, JsonSchema]:
     whole = model.model_json_schema()
     definitions = whole.get("$defs", {})
     return {
-        name: {
-            key: value
-            for key, value in _resolve(schema, definitions).items()
-            if key != "title" and not (key == "default" and value is None)
-        }
-        for name, schema in whole["properties"].items()
+        name: _clean(_resolve(schema, definitions)) for name, schema in whole["properties"].items()
     }
 
 
 def _resolve(schema: JsonSchema, definitions: JsonSchema) -> JsonSchema:
-    """References and the null beside a type replaced by what they stand for."""
+    """References and the null beside a type replaced by what they stand for, also further down."""
     found = dict(schema)
     if "$ref" in found:
         target = definitions[found.pop("$ref").rpartition("/")[2]]
         found = _resolve(target, definitions) | found
     if "anyOf" in found:
-        [choice] = [item for item in found.pop("anyOf") if item != {"type": "null"}]
-        found = _resolve(choice, definitions) | found
-    if isinstance(found.get("additionalProperties"), dict):
-        found["additionalProperties"] = _resolve(found["additionalProperties"], definitions)
+        choices = [
+            _resolve(item, definitions) for item in found.pop("anyOf") if item != {"type": "null"}
+        ]
+        found = (choices[0] if len(choices) == 1 else {"anyOf": choices}) | found
+    for name in ("additionalProperties", "items"):
+        if isinstance(found.get(name), dict):
+            found[name] = _resolve(found[name], definitions)
+    if "properties" in found:
+        found["properties"] = {
+            name: _clean(_resolve(item, definitions)) for name, item in found["properties"].items()
+        }
     return found
+
+
+def _clean(schema: JsonSchema) -> JsonSchema:
+    return {
+        key: value
+        for key, value in schema.items()
+        if key != "title" and not (key == "default" and value is None)
+    }
 
 
 def _wrap(schema: JsonSchema) -> Schema:

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from litestar import Response
 from msgspec import UNSET, UnsetType
-from parlance.api.db.tables import Json
 from parlance.api.domain.tickets.input import bounds, parsing
 from parlance.api.domain.tickets.uploads.changes import Change, Outcome, Result, Unchanged
 from parlance.api.domain.tickets.uploads.upload import TicketUpload
@@ -30,7 +29,7 @@ class TicketAccepted(msgspec.Struct, frozen=True, kw_only=True):
     ticket_id: str
     message: str
     outcome: Outcome
-    warnings: list[Json] | UnsetType = UNSET
+    warnings: list[schemas.Notice] | UnsetType = UNSET
     parse_confidence: float | UnsetType = UNSET
     """Of a pasted conversation: how sure it is who said what, in [0, 1]."""
 
@@ -43,7 +42,7 @@ class TicketResult(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     ticket_id: str | UnsetType = UNSET
     outcome: Outcome | UnsetType = UNSET
-    warnings: list[Json] | UnsetType = UNSET
+    warnings: list[schemas.Notice] | UnsetType = UNSET
     parse_confidence: float | UnsetType = UNSET
     code: str | UnsetType = UNSET
     detail: str | UnsetType = UNSET
@@ -60,7 +59,7 @@ class TicketsAccepted(msgspec.Struct, frozen=True, kw_only=True):
     unchanged: int
     failed: int
     results: list[TicketResult]
-    warnings: list[Json] | UnsetType = UNSET
+    warnings: list[schemas.Notice] | UnsetType = UNSET
 
 
 def build_answer(upload: TicketUpload, results: Sequence[Result]) -> Response[Any]:

@@ -50,7 +50,7 @@ TicketUploadsIn = NamedDependency[SkipValidation[TicketUploads]]
     opt=guard.needs(Scope.TICKETS_WRITE, is_key_in_body=True),
     # The reader counts, and allows more than other routes do.
     request_max_body_size=None,
-    responses=operations.PROBLEMS,
+    responses=operations.ANSWERS,
 )
 async def add_tickets(
     request: Request[Any, Any, Any],
