@@ -208,7 +208,7 @@ def _append(
     messages = add_messages(content.messages, added)
     errors = parsing.check_size(messages, pointer)
     if errors:
-        return parsing.refuse_sizes(errors)
+        return parsing.build_refusal(errors)
     confidence, sent = ticket.parse_confidence, parsed.conversation
     known_values = [value for value in (confidence, sent.parse_confidence) if value is not None]
     ticket.parse_confidence = min(known_values, default=None)
