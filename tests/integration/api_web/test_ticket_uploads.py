@@ -404,25 +404,31 @@ async def test_agents_are_found_and_unknown_ones_are_no_reason_to_refuse(
     client: httpx.AsyncClient, database: Database, acme: Account
 ) -> None:
     user_id = await support.add_user(database, acme, "EXT-4")
+    async with database.system_session() as session:
+        user = await session.get_one(tables.User, uuid.UUID(user_id))
+        user.email = "bo@example.com"
     items = [
-        talk("a", extension_id="EXT-4"),
-        talk("b", extension_id="EXT-5"),
-        talk("c", agent_email="nobody@example.com"),
-        talk("d", user_id=user_id, extension_id="EXT-5"),
+        talk("a", external_id="a", extension_id="EXT-4"),
+        talk("b", external_id="b", extension_id="EXT-5"),
+        talk("c", external_id="c", agent_email="nobody@example.com"),
+        talk("d", external_id="d", user_id=user_id, extension_id="EXT-5"),
         talk("e", user_id=str(uuid.uuid4())),
+        talk("f", external_id="f", agent_email=" Bo@Example.com", extension_id="EXT-5"),
     ]
 
     response = await client.post(PATH, json={"tickets": items})
 
     results = response.json()["results"]
     assert [result.get("warnings", [{}])[0].get("code") for result in results] == [
-        None, "extension_unknown", "agent_unknown", None, None,
+        None, "extension_unknown", "agent_unknown", None, None, None,
     ]  # fmt: skip
     assert results[4]["errors"][0]["pointer"] == "/tickets/4/user_id"
     async with database.system_session() as session:
-        query = sa.select(col(tables.Ticket.user_id)).order_by(col(tables.Ticket.id))
+        query = sa.select(col(tables.Ticket.user_id)).order_by(col(tables.Ticket.external_id))
         found = (await session.scalars(query)).all()
-    assert [str(id_) if id_ else None for id_ in found] == [user_id, None, None, user_id]
+    assert [str(id_) if id_ else None for id_ in found] == [
+        user_id, None, None, user_id, user_id,
+    ]  # fmt: skip
 
 
 async def test_a_pasted_conversation_says_how_sure_it_is(

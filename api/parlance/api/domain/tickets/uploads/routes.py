@@ -59,5 +59,5 @@ async def add_tickets(
     strict: FromQuery[bool] = False,
 ) -> Response[TicketAccepted]:
     """One ticket, many, or a pasted conversation."""
-    upload = await ticket_uploads.reader.read(request, mode, strict=strict)
-    return await ticket_uploads.acceptor.accept(upload)
+    async with ticket_uploads.reader.open(request, mode, strict=strict) as upload:
+        return await ticket_uploads.acceptor.accept(upload)
