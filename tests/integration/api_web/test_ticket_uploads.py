@@ -100,7 +100,8 @@ async def anyone(
         )
         area = Area(router, (limits.build_limits(),), (PATH,))
         wired = Wired((area,), gate, nothing, nothing, asyncio.Event())
-        transport = httpx.ASGITransport(asgi.create_app(settings.http, wired))
+        app: Any = asgi.create_app(settings.http, wired)  # its own names for the same protocol
+        transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             yield client
 

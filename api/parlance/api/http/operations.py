@@ -93,7 +93,7 @@ def build_properties(model: type[BaseModel]) -> dict[str, JsonSchema]:
 
 def _resolve(schema: JsonSchema, definitions: JsonSchema) -> JsonSchema:
     """References and the null beside a type replaced by what they stand for, also further down."""
-    found = dict(schema)
+    found: JsonSchema = dict(schema)
     if "$ref" in found:
         target = definitions[found.pop("$ref").rpartition("/")[2]]
         found = _resolve(target, definitions) | found
@@ -101,7 +101,8 @@ def _resolve(schema: JsonSchema, definitions: JsonSchema) -> JsonSchema:
         choices = [
             _resolve(item, definitions) for item in found.pop("anyOf") if item != {"type": "null"}
         ]
-        found = (choices[0] if len(choices) == 1 else {"anyOf": choices}) | found
+        chosen: JsonSchema = choices[0] if len(choices) == 1 else {"anyOf": choices}
+        found = chosen | found
     for name in ("additionalProperties", "items"):
         if isinstance(found.get(name), dict):
             found[name] = _resolve(found[name], definitions)

@@ -130,10 +130,13 @@ def _describe_item(index: int, result: Result) -> dict[str, Any]:
 
 
 def _describe(result: Change | Unchanged) -> dict[str, Any]:
-    is_change = isinstance(result, Change)
-    confidence = result.ticket.parse_confidence if is_change else result.parse_confidence
+    match result:
+        case Change():
+            ticket_id, confidence = result.ticket.id, result.ticket.parse_confidence
+        case Unchanged():
+            ticket_id, confidence = result.ticket_id, result.parse_confidence
     found: dict[str, Any] = {
-        "ticket_id": str(result.ticket.id if is_change else result.ticket_id),
+        "ticket_id": str(ticket_id),
         "outcome": _read_outcome(result).value,
     }
     if result.warnings:

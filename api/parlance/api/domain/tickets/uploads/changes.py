@@ -220,12 +220,12 @@ def _append(
 
 def find_new(stored: list[Json], sent: list[Json]) -> list[Json]:
     """Those that were not sent before: known by their `id`, otherwise by author, time and text."""
-    ids = {message["id"] for message in stored if "id" in message}
+    ids = {str(message["id"]) for message in stored if "id" in message}
     seen = {_describe(message) for message in stored}
     found = []
     for message in sent:
-        id_, description = message.get("id"), _describe(message)
-        if id_ in ids if id_ is not None else description in seen:
+        id_, description = str(message.get("id", "")), _describe(message)
+        if id_ in ids if id_ else description in seen:
             continue
         ids.add(id_)
         seen.add(description)

@@ -1,6 +1,8 @@
 """How the upload of tickets stands in the OpenAPI document: its body, which the framework does not
 parse, and its answers. No behaviour here."""
 
+from typing import Any
+
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from parlance.api.domain.tickets.input import bounds
@@ -35,9 +37,10 @@ Unknown fields are answered with a warning, with `strict=true` as errors.
 """
 
 
+_EITHER: Any = TicketAccepted | TicketsAccepted
 ANSWERS = {
     200: ResponseSpec(
-        data_container=TicketAccepted | TicketsAccepted,
+        data_container=_EITHER,
         description="Updated or unchanged; or all of many were accepted",
         generate_examples=False,
     ),
