@@ -216,7 +216,8 @@ def _find_unknown(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
     if isinstance(customer, dict):
         found += [("/customer", name) for name in customer if name not in CUSTOMER_NAMES]
     messages = raw.get("messages")
-    for index, message in enumerate(messages if isinstance(messages, list) else ()):
+    items: list[object] = messages if isinstance(messages, list) else []
+    for index, message in enumerate(items):
         if isinstance(message, dict) and not MESSAGE_NAMES.issuperset(message):
             where = f"/messages/{index}"
             found += [(where, name) for name in message if name not in MESSAGE_NAMES]
