@@ -10,17 +10,21 @@ import re
 
 import nh3
 
-_BREAKING = frozenset(
-    ["address", "article", "aside", "center", "dd", "details", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "li", "main", "nav", "ol", "p", "section", "summary", "table", "tr", "ul"]
-)
+_BREAKING_NAMES = """
+address article aside center dd details div dl dt fieldset figcaption figure footer form h1 h2 h3
+h4 h5 h6 header li main nav ol p section summary table tr ul
+"""
+_INLINE_NAMES = """
+a abbr b big body cite code em font head html i img input kbd label link mark meta q s samp small
+span strike strong sub sup tbody td textarea tfoot th thead time tt u
+"""
+_BREAKING = frozenset(_BREAKING_NAMES.split())
+_INLINE = frozenset(_INLINE_NAMES.split())
 _NESTED = frozenset({"blockquote", "pre"})
 _KEPT = _NESTED | {"br", "hr"}
 _MAX_DEPTH = 3
 """Of quotes in each other; deeper ones say no more."""
 _SILENT = frozenset({"script", "style", "template", "title"})
-_INLINE = frozenset(
-    ["a", "abbr", "b", "big", "body", "cite", "code", "em", "font", "head", "html", "i", "img", "input", "kbd", "label", "mark", "meta", "link", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "tbody", "td", "textarea", "tfoot", "th", "thead", "time", "tt", "u"]
-)
 _KNOWN = "|".join(sorted(_BREAKING | _KEPT | _SILENT | _INLINE, key=len, reverse=True))
 
 # A value ends at `<`, so that a quotation mark that is never closed does not cost a search of the

@@ -23,9 +23,12 @@ _ROLES = {
     Role.SYSTEM: "system sistema système",
 }
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words.split()}
-_NO_SPEAKERS = frozenset(
-    ["subject", "date", "from", "to", "sent", "cc", "bcc", "re", "fw", "fwd", "note", "notes", "ps", "nb", "http", "https", "ftp", "mailto", "betreff", "von", "an", "datum", "gesendet", "objet", "de", "à", "asunto", "para", "fecha", "order", "total", "price", "phone", "tel", "email", "e-mail", "address", "ticket", "case", "id", "status", "priority", "summary", "attachment", "attachments", "update", "edit", "warning", "error"]
-)
+_NO_SPEAKER_WORDS = """
+subject date from to sent cc bcc re fw fwd note notes ps nb http https ftp mailto betreff von an
+datum gesendet objet de à asunto para fecha order total price phone tel email e-mail address ticket
+case id status priority summary attachment attachments update edit warning error
+"""
+_NO_SPEAKERS = frozenset(_NO_SPEAKER_WORDS.split())
 """Words that stand in front of a colon in mails and forms."""
 
 _TIME = r"[\d:.,/\-\sT]{3,24}?(?:[AaPp]\.?[Mm]\.?)?"

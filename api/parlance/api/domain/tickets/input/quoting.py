@@ -35,6 +35,8 @@ _HEADER_LINES = 5
 _HINT = re.compile(
     r"^[ \t]{0,3}>|:[ \t*]*$|^[ \t]*-{2,}|^\*?(?:From|Von|De|Da|Van)\s?:", re.M | re.I
 )
+_SIGNS = (">", ":", "--")
+"""One of them is in every text with a quote; most messages have none, and are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class _Line:
 def find_quoted(text: str) -> tuple[Span, ...]:
     """Stretches [begin, end) in characters, ascending. None where nothing else would be left: a
     message that only quotes is better read than ignored."""
-    if not _HINT.search(text):
+    if not any(sign in text for sign in _SIGNS) or not _HINT.search(text):
         return ()
     lines = _split(text)
     spans = _join(_find(lines, len(text)))

@@ -15,8 +15,8 @@ from parlance.api.db import text
 from parlance.api.domain.tickets.results.changes import Change
 from sqlalchemy.ext.asyncio import AsyncSession
 
-# Uploads that change several tickets lock them by `external_id`, and so does this: otherwise the two
-# could wait for each other.
+# Uploads that change several tickets lock them by `external_id`, and so does this: otherwise two
+# transactions could wait for each other.
 #
 # The condition is `contracts.lifecycle.accepts` for a row: of an attempt that is not older than the
 # row's, while the row has not ended. That a worker has delivered is not in the row: the recorder

@@ -1,4 +1,5 @@
-"""An upload: one request with tickets, as it was read. `reading` makes it, `accepting` stores it."""
+"""An upload: one request with tickets, as it was read. `reading` makes it, `accepting` stores
+it."""
 
 from dataclasses import dataclass
 from datetime import datetime
