@@ -72,7 +72,7 @@ class Api:
 
 async def add_account(database: Database, slug: str, *scopes: Scope) -> Account:
     key = keys.generate_key("test")
-    granted = scopes or (Scope.CALLS_READ, Scope.CALLS_WRITE)
+    granted = scopes or [scope for scope in Scope if scope is not Scope.ADMIN]
     async with database.system_session() as session:
         company = tables.Company(slug=slug, name=slug.title())
         session.add(company)

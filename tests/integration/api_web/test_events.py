@@ -105,9 +105,9 @@ def topic_of(call_id: CallId) -> Topic:
 async def open_stream(
     hub: Hub, call_id: CallId, client: Client, view: View | None = None
 ) -> AsyncGenerator[bytes, None]:
-    topic = topic_of(call_id)
-    position = await following.find_position(hub, topic, client.last_id)
-    return following.follow(hub, topic, position, view or View())
+    topic, view = topic_of(call_id), view or View()
+    position = await following.find_position(hub, topic, client.last_id, view)
+    return following.follow(hub, topic, position, view)
 
 
 async def read_all(stream: AsyncGenerator[bytes, None], client: Client) -> None:
@@ -195,9 +195,26 @@ async def test_a_client_that_has_seen_the_end_is_told_so(bus: Bus, open_hub: Ope
     call_id, hub = ids.new_call_id(), await open_hub()
     last_id = await bus.publish_event(completed(call_id))
 
-    position = await following.find_position(hub, topic_of(call_id), last_id)
+    position = await following.find_position(hub, topic_of(call_id), last_id, View())
 
     assert position.is_finished
+
+
+async def test_the_end_of_an_earlier_attempt_is_not_the_end_of_what_was_begun_again(
+    bus: Bus, open_hub: OpenHub
+) -> None:
+    call_id, hub = ids.new_call_id(), await open_hub()
+    last_id = await bus.publish_event(completed(call_id))
+    again = completed(call_id).model_copy(update={"id": f"{call_id}.2", "attempt": 2})
+    await bus.publish_event(again)
+    view = View(attempt=2)
+
+    behind = await following.find_position(hub, topic_of(call_id), last_id, view)
+    client = Client(last_id=0)
+    await read_all(await open_stream(hub, call_id, client, view), client)
+
+    assert not behind.is_finished
+    assert client.names == ["call.completed", "call.completed"]
 
 
 async def test_a_call_whose_events_are_gone_still_ends(open_hub: OpenHub) -> None:

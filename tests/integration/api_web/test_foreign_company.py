@@ -6,10 +6,9 @@ from typing import Any
 import httpx
 import pytest
 from litestar.routes import HTTPRoute
-from parlance.contracts.ids import CallId
 from parlance.runtime.bus import Bus
 
-from tests.integration.api_web import support
+from tests.integration.api_web import support, test_tickets
 from tests.integration.api_web.support import Account, Api
 from tests.integration.api_web.test_reading import authorize, completed
 from tests.unit.api import applications
@@ -23,18 +22,38 @@ READS = [
     ("GET", "/api/calls/{call_id}/audio"),
     ("GET", "/api/calls/{call_id}/events"),
     ("GET", "/api/calls/{call_id}/events?from=0"),
+    ("GET", "/api/tickets/{ticket_id}"),
+    ("GET", "/api/tickets/{ticket_id}?wait=1"),
+    ("GET", "/api/tickets/{ticket_id}/insights"),
+    ("GET", "/api/tickets/{ticket_id}/events"),
+    ("GET", "/api/tickets/{ticket_id}/events?from=0"),
 ]
-WRITES = [("POST", "/api/calls/{call_id}/cancel"), ("DELETE", "/api/calls/{call_id}")]
+WRITES = [
+    ("POST", "/api/calls/{call_id}/cancel"),
+    ("DELETE", "/api/calls/{call_id}"),
+    ("PATCH", "/api/tickets/{ticket_id}"),
+    ("POST", "/api/tickets/{ticket_id}/reanalyze"),
+    ("DELETE", "/api/tickets/{ticket_id}"),
+]
 NOBODYS = "00000000-0000-7000-8000-000000000000"
 
 
 @dataclass(frozen=True)
 class Theirs:
-    """A company with a call that has ended, with all that a call can have, and one that waits."""
+    """A company with a call and a ticket that have ended, with all that they can have, and with a
+    call and a ticket that wait."""
 
     account: Account
     ended: str
     waiting: str
+    ended_ticket: str
+    waiting_ticket: str
+
+    def list_ids(self, operation: tuple[str, str]) -> list[str]:
+        """Of what the operation is about: first the one that has ended."""
+        if "{ticket_id}" in operation[1]:
+            return [self.ended_ticket, self.waiting_ticket]
+        return [self.ended, self.waiting]
 
 
 @pytest.fixture
@@ -43,7 +62,11 @@ async def globex(api: Api, client: httpx.AsyncClient, api_bus: Bus) -> Theirs:
     ended, waiting = [await _upload(client, account, seed) for seed in (1, 2)]
     await support.complete(api.database, account, ended)
     await api_bus.publish_event(completed(ended).model_copy(update={"company": "globex"}))
-    return Theirs(account, ended, waiting)
+    tickets = [await test_tickets.add(api, account) for _ in range(2)]
+    await test_tickets.complete(api, account, tickets[0])
+    end = test_tickets.build_event(tickets[0], test_tickets.COMPLETED)
+    await api_bus.publish_event(end.model_copy(update={"company": "globex"}))
+    return Theirs(account, ended, waiting, *tickets)
 
 
 async def _upload(client: httpx.AsyncClient, account: Account, seed: int) -> str:
@@ -57,10 +80,15 @@ async def _upload(client: httpx.AsyncClient, account: Account, seed: int) -> str
 
 
 async def _ask(
-    client: httpx.AsyncClient, account: Account, operation: tuple[str, str], call_id: str
+    client: httpx.AsyncClient, account: Account, operation: tuple[str, str], id_: str
 ) -> httpx.Response:
     method, path = operation
-    return await client.request(method, path.format(call_id=call_id), headers=authorize(account))
+    return await client.request(
+        method,
+        path.format(call_id=id_, ticket_id=id_),
+        headers=authorize(account),
+        json={"subject": "Ours"} if method == "PATCH" else None,
+    )
 
 
 def _drop_what_names_the_request(response: httpx.Response, call_id: str) -> dict[str, Any]:
@@ -88,7 +116,7 @@ async def test_what_is_there_for_its_company_is_for_another_as_if_nobody_had_it(
     client: httpx.AsyncClient, acme: Account, globex: Theirs, operation: tuple[str, str]
 ) -> None:
     nobodys = await _ask(client, acme, operation, NOBODYS)
-    for call_id in (globex.ended, globex.waiting):
+    for call_id in globex.list_ids(operation):
         foreign = await _ask(client, acme, operation, call_id)
 
         assert (foreign.status_code, support.problem_of(foreign)) == (404, "not_found")
@@ -103,35 +131,38 @@ async def test_its_own_company_reads_it(
     client: httpx.AsyncClient, globex: Theirs, operation: tuple[str, str]
 ) -> None:
     """Without which a 404 for another company would prove nothing."""
-    own = await _ask(client, globex.account, operation, globex.ended)
+    own = await _ask(client, globex.account, operation, globex.list_ids(operation)[0])
 
     assert own.status_code == 200
 
 
-async def test_deleting_and_cancelling_what_another_company_has_changes_nothing(
+async def test_what_another_company_has_cannot_be_changed(
     api: Api, client: httpx.AsyncClient, acme: Account, globex: Theirs, api_bus: Bus
 ) -> None:
     async def take_stock() -> tuple[Any, ...]:
-        calls = [
-            (await _ask(client, globex.account, READS[0], call_id)).json()
-            for call_id in (globex.ended, globex.waiting)
+        things = [
+            (await _ask(client, globex.account, read, id_)).json()
+            for read in (("GET", "/api/calls/{call_id}"), ("GET", "/api/tickets/{ticket_id}"))
+            for id_ in globex.list_ids(read)
         ]
-        return calls, await support.count_rows(api.database), api.list_objects()
+        return things, await support.count_rows(api.database), api.list_objects()
 
     before = await take_stock()
     for operation in WRITES:
-        for call_id in (globex.ended, globex.waiting):
+        for call_id in globex.list_ids(operation):
             assert (await _ask(client, acme, operation, call_id)).status_code == 404
 
     assert await take_stock() == before
-    assert await api_bus.get_control(CallId(globex.waiting)) is None
+    for id_ in (globex.waiting, globex.waiting_ticket):
+        assert await api_bus.get_control(id_) is None
 
 
+@pytest.mark.parametrize("path", ["/api/calls", "/api/tickets"])
 async def test_a_list_shows_nothing_of_another_company(
-    client: httpx.AsyncClient, acme: Account, globex: Theirs
+    client: httpx.AsyncClient, acme: Account, globex: Theirs, path: str
 ) -> None:
-    theirs = await client.get("/api/calls", headers=authorize(globex.account))
-    ours = await client.get("/api/calls", headers=authorize(acme))
+    theirs = await client.get(path, headers=authorize(globex.account))
+    ours = await client.get(path, headers=authorize(acme))
 
     assert len(theirs.json()["items"]) == 2
     assert ours.json()["items"] == []

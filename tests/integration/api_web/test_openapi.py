@@ -21,9 +21,11 @@ from parlance.api.db import session
 from parlance.api.db.session import Database
 from parlance.api.settings import HttpSettings, Settings
 from parlance.contracts.calls import CallStatus
+from parlance.contracts.tickets import TicketState
 from parlance.runtime.settings import KubeSettings
 
 from devstack.controlplane.server import ControlPlane
+from tests.integration.api_db.tickets import support as ticket_rows
 from tests.integration.api_web import support
 from tests.integration.api_web.support import Account
 from tests.integration.api_web.upstream import Upstream
@@ -43,17 +45,23 @@ UNWANTED_CHECKS = (
 CONFIGURATION = """
 [dictionaries]
 calls.values = {calls}
+tickets.values = {tickets}
 doomed.values = {doomed}
 addresses.values = {addresses}
 
 [parameters]
 "path.call_id" = {{ dictionary = "calls", probability = 0.5 }}
+"path.ticket_id" = {{ dictionary = "tickets", probability = 0.5 }}
 "body.call_url" = {{ dictionary = "addresses", probability = 0.9 }}
 "body.audio_url" = {{ dictionary = "addresses", probability = 0.9 }}
 
 [[operations]]
 include-operation-id = ["deleteCall", "cancelCall"]
 parameters = {{ "path.call_id" = {{ dictionary = "doomed", probability = 0.5 }} }}
+
+[[operations]]
+include-operation-id = ["deleteTicket"]
+parameters = {{ "path.ticket_id" = {{ dictionary = "doomed", probability = 0.5 }} }}
 
 # Each of these is a sequence of many requests.
 [phases.stateful.generation]
@@ -78,8 +86,12 @@ async def described(
     async with session.open_database(settings.database) as database:
         acme = await support.add_account(database, "acme")
         calls, doomed = [await add_calls(database, acme, objects) for _ in range(2)]
+        tickets, doomed_tickets = [await add_tickets(database, acme) for _ in range(2)]
         configuration = CONFIGURATION.format(
-            calls=json.dumps(calls), doomed=json.dumps(doomed), addresses=json.dumps([upstream.url])
+            calls=json.dumps(calls),
+            tickets=json.dumps(tickets),
+            doomed=json.dumps([*doomed, *doomed_tickets]),
+            addresses=json.dumps([upstream.url]),
         )
         (tmp_path / "schemathesis.toml").write_text(configuration)
         async with open_ending_api(changed) as url:
@@ -145,7 +157,18 @@ async def add_calls(database: Database, account: Account, objects: pathlib.Path)
     return found
 
 
-@pytest.mark.timeout(400)
+async def add_tickets(database: Database, account: Account) -> Sequence[str]:
+    """Tickets of every state, with insights where there are some."""
+    found = []
+    for state in [state for state in TicketState for _ in range(KNOWN_CALLS)]:
+        ticket = await ticket_rows.add_ticket(database, account.id, state=state)
+        if state is TicketState.COMPLETED:
+            await ticket_rows.add_insights(database, ticket)
+        found.append(str(ticket.id))
+    return found
+
+
+@pytest.mark.timeout(500)
 async def test_with_a_key_every_answer_is_described_and_none_is_our_fault(
     described: Described,
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,11 +33,6 @@ from tests.integration.api_web.test_reading import authorize
 NOBODYS = "0190b000-0000-4000-8000-00000000000f"
 
 
-@pytest.fixture
-async def acme(api: Api) -> Account:
-    return await support.add_account(api.database, "acme", Scope.TICKETS_READ, Scope.TICKETS_WRITE)
-
-
 async def add(api: Api, account: Account, **values: Any) -> str:
     return str((await rows.add_ticket(api.database, account.id, **values)).id)
 
@@ -48,16 +44,7 @@ async def complete(api: Api, account: Account, ticket_id: str, *, score: float =
         ticket.state, ticket.completed_at = TicketState.COMPLETED, datetime.now(UTC)
         ticket.sentiment_score, ticket.sentiment_label = score, "positive"
         ticket.tracker_names, ticket.summary = ["refund"], "A refund."
-        insights = rows.build_insights(ticket, attempt=ticket.attempt, score=score)
-        session.add(
-            tables.TicketInsights(
-                ticket_id=ticket.id,
-                company_id=account.id,
-                attempt=ticket.attempt,
-                profile=insights.profile,
-                data=insights.model_dump(mode="json"),
-            )
-        )
+    await rows.add_insights(api.database, ticket, score=score)
 
 
 async def get(client: httpx.AsyncClient, account: Account, path: str) -> httpx.Response:
@@ -359,6 +346,18 @@ async def test_a_body_that_is_no_json_object_is_refused(
 # --- analysing again --------------------------------------------------------------------------
 
 
+async def find_job(bus: Bus, ticket_id: str) -> TicketDispatch:
+    """Takes those of other tests too: they share one NATS."""
+    async with asyncio.timeout(20):
+        while True:
+            jobs = await bus.pull_jobs(TicketDispatch, Priority.STANDARD, batch=50, wait_seconds=5)
+            for delivery in jobs:
+                await delivery.ack()
+            for delivery in jobs:
+                if delivery.value.ticket_id == ticket_id:
+                    return delivery.value
+
+
 async def test_an_analysis_is_asked_for_again_once_the_last_one_has_ended(
     api: Api, client: httpx.AsyncClient, acme: Account, api_bus: Bus
 ) -> None:
@@ -369,18 +368,15 @@ async def test_an_analysis_is_asked_for_again_once_the_last_one_has_ended(
     answer = await client.post(path, headers=authorize(acme))
     again = await client.post(path, headers=authorize(acme))
     insights = await get(client, acme, f"/{ticket_id}/insights")
-    jobs = await api_bus.pull_jobs(TicketDispatch, Priority.STANDARD, batch=10, wait_seconds=10)
+    job = await find_job(api_bus, ticket_id)
 
     assert support.problem_of(early) == support.problem_of(again) == "not_ready"
     assert early.headers["retry-after"]
     assert answer.status_code == 202
     assert (answer.json()["state"], answer.json()["attempt"]) == ("queued", 2)
     assert insights.status_code == 409
-    [job] = [job.value for job in jobs if job.value.ticket_id == ticket_id]
     assert job.attempt == 2
     assert job.object_key in api.list_objects()
-    for delivery in jobs:
-        await delivery.ack()
 
 
 # --- streams ----------------------------------------------------------------------------------
@@ -426,6 +422,13 @@ async def test_a_ticket_whose_events_are_gone_still_ends(
     ]
 
 
+async def _until_data(lines: AsyncIterator[str]) -> AsyncIterator[str]:
+    async for line in lines:
+        yield line
+        if line.startswith("data: "):
+            return
+
+
 async def test_the_stream_of_a_company_shows_its_tickets(
     api: Api, client: httpx.AsyncClient, acme: Account, api_bus: Bus
 ) -> None:
@@ -437,11 +440,9 @@ async def test_the_stream_of_a_company_shows_its_tickets(
         await waiting.wait_until(lambda: (support.count_listeners() or 0) > 0, 10, "it listens")
         await api_bus.publish_event(event)
         async with asyncio.timeout(10):
-            async for line in lines:
-                if line.startswith("data: "):
-                    break
+            found = [line async for line in _until_data(lines)]
 
-    assert json.loads(line.removeprefix("data: "))["subject"] == ticket_id
+    assert json.loads(found[-1].removeprefix("data: "))["subject"] == ticket_id
 
 
 # --- deleting, and who may --------------------------------------------------------------------
@@ -470,34 +471,6 @@ async def test_what_is_deleted_is_gone_for_good(
         deletion = await session.scalar(sa.select(tables.Deletion))
     assert deletion is not None
     assert (deletion.kind, str(deletion.subject_id)) == (Kind.TICKET, ticket_id)
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", ""),
-        ("GET", "?wait=1"),
-        ("GET", "/insights"),
-        ("GET", "/events"),
-        ("PATCH", ""),
-        ("POST", "/reanalyze"),
-        ("DELETE", ""),
-    ],
-)
-async def test_another_companys_ticket_is_not_there(
-    api: Api, client: httpx.AsyncClient, acme: Account, method: str, path: str
-) -> None:
-    globex = await support.add_account(api.database, "globex", Scope.ADMIN)
-    theirs = await add(api, globex)
-    await complete(api, globex, theirs)
-    body = {"json": {"subject": "x"}} if method == "PATCH" else {}
-    for ticket_id in (theirs, NOBODYS, "no-id"):
-        answer = await client.request(
-            method, f"/api/tickets/{ticket_id}{path}", headers=authorize(acme), **body
-        )
-
-        assert (answer.status_code, support.problem_of(answer)) == (404, "not_found")
-    assert (await get(client, globex, f"/{theirs}")).json()["revision"] == 1
 
 
 async def test_scopes_of_calls_open_no_tickets(

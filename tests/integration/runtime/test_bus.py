@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import urllib.parse
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import nats as nats_client
 import pytest
@@ -13,6 +13,7 @@ from parlance.contracts.bus import envelopes, streams, subjects
 from parlance.contracts.bus.calls import CallDispatch
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.jobs import ControlAction
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import Priority, Stage
 from parlance.contracts.ids import CallId, CompanySlug, new_call_id
 from parlance.runtime import bus as bus_package
@@ -289,6 +290,25 @@ async def test_a_read_that_is_cancelled_at_any_moment_is_cancelled(bus: Bus) -> 
         await asyncio.wait((reading,))
 
         assert reading.cancelled() == is_due
+
+
+async def test_jobs_of_a_kind_are_counted_until_they_are_acked(bus: Bus) -> None:
+    began = datetime.now(UTC)
+    assert await bus.find_oldest_job(Kind.CALL, Priority.STANDARD) is None
+    for _ in range(2):
+        await bus.publish_job(dispatch(new_call_id()))
+    oldest = await bus.find_oldest_job(Kind.CALL, Priority.STANDARD)
+    [delivery] = await bus.pull_jobs(CallDispatch, Priority.STANDARD, wait_seconds=5)
+
+    assert oldest is not None
+    assert abs(oldest - began) < timedelta(seconds=10)
+    assert await bus.count_jobs(Kind.CALL) == 2
+    assert await bus.count_jobs(Kind.TICKET) == 0
+    assert await bus.find_oldest_job(Kind.CALL, Priority.BULK) is None
+    await delivery.ack()
+    newest = await bus.find_oldest_job(Kind.CALL, Priority.STANDARD)
+    assert newest is not None
+    assert newest > oldest
 
 
 async def test_losing_the_whole_store_is_noticed_and_everything_is_declared_again(

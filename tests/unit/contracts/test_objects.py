@@ -66,3 +66,15 @@ def test_what_earlier_versions_staged_is_recognized(name: str) -> None:
 )
 def test_objects_of_a_company_called_staging_are_not_taken_for_staged_uploads(key: str) -> None:
     assert not objects.is_old_staging_key(key)
+
+
+def test_the_attempt_of_a_tickets_object_stands_in_its_key() -> None:
+    ticket_id = ids.parse_ticket_id(CALL_ID)
+    for format_key in (objects.format_ticket_document_key, objects.format_ticket_insights_key):
+        assert objects.parse_ticket_attempt(format_key(ACME, ticket_id, 12, "ab" * 32)) == 12
+    for key in (
+        objects.format_insights_key(ACME, CALL_ID, "ab" * 32),
+        objects.format_ticket_prefix(ACME, ticket_id) + "document-x-00.json",
+        objects.format_ticket_prefix(ACME, ticket_id) + "document-1-00.json.part",
+    ):
+        assert objects.parse_ticket_attempt(key) is None

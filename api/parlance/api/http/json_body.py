@@ -4,6 +4,7 @@ that Postgres cannot hold."""
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -94,11 +95,8 @@ def _build_object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
-    seen: set[str] = set()
-    for name, _ in pairs:
-        if name in seen:
-            break
-        seen.add(name)
+    counts = Counter(name for name, _ in pairs)
+    [(name, _)] = counts.most_common(1)
     raise Refused(
         Problem.DUPLICATE_FIELD,
         errors=[FieldError(f"/{name[:64]}", Problem.DUPLICATE_FIELD.code, "occurs twice")],

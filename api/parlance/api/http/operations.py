@@ -2,7 +2,7 @@
 its problems, bodies that it does not parse, answers of several media types. No behaviour here.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -81,36 +81,44 @@ def build_body(media_type: str, schema: JsonSchema, **options: Any) -> RequestBo
     return RequestBody(required=True, content=content)
 
 
-def build_properties(
-    model: type[BaseModel], only: Collection[str] | None = None
-) -> dict[str, JsonSchema]:
-    """The schema of each field of a model (or of some), complete in itself. That a field may also
-    be null says only that it may be left out."""
+def build_properties(model: type[BaseModel]) -> dict[str, JsonSchema]:
+    """The schema of each field of a model, complete in itself. That a field may also be null says
+    only that it may be left out."""
     whole = model.model_json_schema()
     definitions = whole.get("$defs", {})
     return {
-        name: {
-            key: value
-            for key, value in _resolve(schema, definitions).items()
-            if key != "title" and not (key == "default" and value is None)
-        }
-        for name, schema in whole["properties"].items()
-        if only is None or name in only
+        name: _clean(_resolve(schema, definitions)) for name, schema in whole["properties"].items()
     }
 
 
 def _resolve(schema: JsonSchema, definitions: JsonSchema) -> JsonSchema:
-    """References and the null beside a type replaced by what they stand for."""
-    found = dict(schema)
+    """References and the null beside a type replaced by what they stand for, also further down."""
+    found: JsonSchema = dict(schema)
     if "$ref" in found:
         target = definitions[found.pop("$ref").rpartition("/")[2]]
         found = _resolve(target, definitions) | found
     if "anyOf" in found:
-        [choice] = [item for item in found.pop("anyOf") if item != {"type": "null"}]
-        found = _resolve(choice, definitions) | found
-    if isinstance(found.get("additionalProperties"), dict):
-        found["additionalProperties"] = _resolve(found["additionalProperties"], definitions)
+        choices = [
+            _resolve(item, definitions) for item in found.pop("anyOf") if item != {"type": "null"}
+        ]
+        chosen: JsonSchema = choices[0] if len(choices) == 1 else {"anyOf": choices}
+        found = chosen | found
+    for name in ("additionalProperties", "items"):
+        if isinstance(found.get(name), dict):
+            found[name] = _resolve(found[name], definitions)
+    if "properties" in found:
+        found["properties"] = {
+            name: _clean(_resolve(item, definitions)) for name, item in found["properties"].items()
+        }
     return found
+
+
+def _clean(schema: JsonSchema) -> JsonSchema:
+    return {
+        key: value
+        for key, value in schema.items()
+        if key != "title" and not (key == "default" and value is None)
+    }
 
 
 def _wrap(schema: JsonSchema) -> Schema:

@@ -3,6 +3,13 @@
 import msgspec
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """Something was noticed; the request was accepted all the same."""
+
+    code: str
+    detail: str
+
+
 class ProblemError(msgspec.Struct, frozen=True):
     """One wrong field."""
 

@@ -11,10 +11,12 @@ relay locks outbox rows only.
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.db.tables import Json
+from parlance.contracts import ids
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -39,6 +41,37 @@ def add(
             priority=rank,
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One thing that has to be sent; the same as the arguments of `add`."""
+
+    subject_id: uuid.UUID
+    payload: Json
+    rank: int
+
+
+async def add_many(
+    session: AsyncSession, company_id: uuid.UUID, kind: str, found: Sequence[Work]
+) -> None:
+    """`add` for very many, in one statement. A row object costs ten times as much as its insert."""
+    now = tables.utc_now()
+    values = [
+        {
+            "id": ids.new_uuid7(),
+            "company_id": company_id,
+            "kind": kind,
+            "subject_id": work.subject_id,
+            "payload": work.payload,
+            "priority": work.rank,
+            "attempts": 0,
+            "next_at": now,
+            "created_at": now,
+        }
+        for work in found
+    ]
+    await session.execute(sa.insert(tables.OutboxRow), values)
 
 
 async def withdraw(

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.domain.calls import jobs
 from parlance.contracts.calls import CallStatus
+from parlance.contracts.tickets import TicketState
 
 from devstack import http_probe, nats_server, ports, process, waiting
 from devstack.controlplane.server import ControlPlane
@@ -21,6 +22,7 @@ from devstack.postgres import Postgres
 from devstack.process import ServerProcess
 from tests.integration.api_db import support
 from tests.integration.api_db.support import Parts, Tenant
+from tests.integration.api_db.tickets import support as ticket_support
 from tests.integration.databases import Urls
 
 CALLS = 40
@@ -143,6 +145,37 @@ async def test_kill_9_again_and_again_loses_and_doubles_nothing(
         await waiting.wait_until(is_done, 100, "all calls are completed")
 
     await assert_each_recorded_once(parts, calls)
+
+
+async def test_tickets_go_through_it_though_it_is_killed(
+    parts: Parts, acme: Tenant, surroundings: Surroundings
+) -> None:
+    tickets = [await ticket_support.queue_ticket(parts, acme) for _ in range(CALLS)]
+
+    async def play(ticket: tables.Ticket) -> None:
+        analyzed = await ticket_support.put_result(parts.store, acme.slug, ticket)
+        for data in (ticket_support.STARTED, analyzed):
+            await parts.bus.publish_event(ticket_support.build_event(acme.slug, ticket, data))
+
+    async def is_done() -> bool:
+        query = sa.select(sa.func.count()).where(tables.Ticket.state == TicketState.COMPLETED)  # type: ignore[arg-type]  # SQLModel types columns as values
+        async with parts.database.system_session() as transaction:
+            return await transaction.scalar(query) == CALLS
+
+    async with surroundings.run_recorder() as recorder:
+        playing = asyncio.gather(*map(play, tickets))
+        for _ in range(3):
+            # Not a wait for something: the moment of the kill is meant to be anywhere.
+            await asyncio.sleep(random.uniform(0.05, 0.6))
+            await recorder.kill()
+            await recorder.start()
+        await playing
+        await waiting.wait_until(is_done, 100, "all tickets are completed")
+
+    events = [event.type for event in await support.read_events(parts.bus)]
+    assert events.count("ticket.completed") == CALLS
+    assert await support.count_rows(parts.database, tables.TicketInsights) == CALLS
+    assert await support.count_rows(parts.database, tables.OutboxRow) == 0
 
 
 async def test_postgres_away_loses_nothing(

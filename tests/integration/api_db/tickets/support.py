@@ -132,6 +132,21 @@ def build_insights(ticket: tables.Ticket, *, attempt: int = 1, score: float = 0.
     )
 
 
+async def add_insights(database: Database, ticket: tables.Ticket, *, score: float = 0.5) -> None:
+    """What the recorder writes beside the row."""
+    insights = build_insights(ticket, attempt=ticket.attempt, score=score)
+    async with database.company_session(ticket.company_id) as session:
+        session.add(
+            tables.TicketInsights(
+                ticket_id=ticket.id,
+                company_id=ticket.company_id,
+                attempt=ticket.attempt,
+                profile=insights.profile,
+                data=insights.model_dump(mode="json"),
+            )
+        )
+
+
 async def put_result(
     store: Store,
     company: CompanySlug,

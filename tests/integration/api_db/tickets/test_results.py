@@ -107,14 +107,12 @@ async def test_nul_in_the_insights_costs_no_result(
 async def test_only_objects_of_this_attempt_and_older_ones_are_deleted(
     applier: TicketApplier, parts: Parts, acme: Tenant, ticket: tables.Ticket
 ) -> None:
-    documents = [
-        contents.build_document(
-            tables.Ticket(**ticket.model_dump() | {"attempt": attempt}), acme.slug, []
-        )
-        for attempt in (1, 2)
-    ]
-    for document in documents:
+    documents = []
+    for attempt in (1, 2):
+        ticket.attempt = attempt
+        document = contents.build_document(ticket, acme.slug, [])
         await parts.store.put_bytes(document.key, document.data)
+        documents.append(document)
     await applier.apply(await build_analyzed(parts, acme, ticket))
 
     assert await rows.list_keys(parts) == [documents[1].key]

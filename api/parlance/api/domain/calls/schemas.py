@@ -8,15 +8,11 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from parlance.api.http import schemas as http_schemas
 from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.calls import CallStatus, ChannelPolicy, ModelInfo, Priority
 
-
-class Notice(msgspec.Struct, frozen=True):
-    """Something was noticed; the request was accepted all the same."""
-
-    code: str
-    detail: str
+Notice = http_schemas.Notice
 
 
 class CallAccepted(msgspec.Struct, frozen=True, kw_only=True):

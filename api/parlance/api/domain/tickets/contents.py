@@ -1,13 +1,13 @@
 """What is made of a ticket beside its row: the document for the workers, the text for search."""
 
 import hashlib
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
-from parlance.api.db import tables
 from parlance.api.db.tables import Json
 from parlance.contracts import ids, objects
 from parlance.contracts.ids import CompanySlug
@@ -29,9 +29,29 @@ class Document:
     data: bytes
 
 
-def build_document(
-    ticket: tables.Ticket, company: CompanySlug, messages: Sequence[Json]
-) -> Document:
+class Described(Protocol):
+    """A ticket: its row, or what is about to be one."""
+
+    @property
+    def id(self) -> uuid.UUID: ...
+
+    @property
+    def attempt(self) -> int: ...
+
+    @property
+    def language(self) -> str: ...
+
+    @property
+    def subject(self) -> str | None: ...
+
+    @property
+    def status(self) -> str | None: ...
+
+    @property
+    def redact_pii(self) -> bool: ...
+
+
+def build_document(ticket: Described, company: CompanySlug, messages: Sequence[Json]) -> Document:
     """Encoded as it is stored, without going through the model: a batch has ten thousands of
     messages. A test reads it with the model."""
     ticket_id = ids.TicketId(str(ticket.id))

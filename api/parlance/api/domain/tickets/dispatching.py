@@ -8,16 +8,19 @@ sent.
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
 import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.outbox import rows as outbox
+from parlance.api.outbox.rows import Work
 from parlance.api.outbox.window import AdmissionWindow
 from parlance.contracts import ids
 from parlance.contracts.bus import tickets as ticket_events
 from parlance.contracts.bus.envelopes import BY_RECORDER
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.bus.tickets import TicketDispatch
+from parlance.contracts.calls import Priority
 from parlance.contracts.crs.meta import Reason
 from parlance.contracts.ids import CompanySlug
 from parlance.contracts.problems import Problem
@@ -37,9 +40,28 @@ about 6 MB. Without a bound, an import of a million tickets would take most of t
 which calls need too, and all of it would be sent again after a loss of NATS."""
 
 
+class Queued(Protocol):
+    """A ticket that is to be analysed: its row, or what is about to be one."""
+
+    @property
+    def id(self) -> uuid.UUID: ...
+
+    @property
+    def company_id(self) -> uuid.UUID: ...
+
+    @property
+    def attempt(self) -> int: ...
+
+    @property
+    def lane(self) -> Priority: ...
+
+    @property
+    def message_count(self) -> int: ...
+
+
 def add(
     session: AsyncSession,
-    ticket: tables.Ticket,
+    ticket: Queued,
     company: CompanySlug,
     *,
     object_key: str,
@@ -48,20 +70,28 @@ def add(
 ) -> None:
     """Note that this attempt of the ticket has to be analysed; the session commits it. The document
     (`contracts.tickets.TicketDocument`) is in the store already."""
+    work = build_work(ticket, company, object_key=object_key, sha256=sha256, at=at)
     outbox.add(
         session,
         company_id=ticket.company_id,
         kind=Kind.TICKET,
-        subject_id=ticket.id,
-        payload=build_dispatch(
-            ticket, company, object_key=object_key, sha256=sha256, at=at
-        ).model_dump(mode="json"),
-        rank=tables.PRIORITY_RANK[ticket.lane],
+        subject_id=work.subject_id,
+        payload=work.payload,
+        rank=work.rank,
     )
 
 
+def build_work(
+    ticket: Queued, company: CompanySlug, *, object_key: str, sha256: str, at: datetime
+) -> Work:
+    """The same for `outbox.rows.add_many`."""
+    dispatch = build_dispatch(ticket, company, object_key=object_key, sha256=sha256, at=at)
+    payload = dispatch.model_dump(mode="json")
+    return Work(ticket.id, payload, tables.PRIORITY_RANK[ticket.lane])
+
+
 def build_dispatch(
-    ticket: tables.Ticket,
+    ticket: Queued,
     company: CompanySlug,
     *,
     object_key: str,

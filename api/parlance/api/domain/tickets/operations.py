@@ -29,7 +29,7 @@ PATCH_TYPES = ("application/json", "application/merge-patch+json")
 
 _NULLABLE_NAMES = ("subject", "status", "tags", "customer", "metadata")
 _AGENT_NAMES = ("user_id", "agent_email", "extension_id")
-_PROPERTIES = operations.build_properties(TicketFields, only=(*_NULLABLE_NAMES, *_AGENT_NAMES))
+_PROPERTIES = operations.build_properties(TicketFields)
 _AGENT = {name: _PROPERTIES[name] for name in _AGENT_NAMES}
 _PATCH: operations.JsonSchema = {
     "type": "object",

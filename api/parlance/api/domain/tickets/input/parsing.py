@@ -56,7 +56,7 @@ def parse_ticket(raw: object, times: Times, *, strict: bool, pointer: str = "") 
     """`pointer` is where the ticket stands in the request. Raises Refused with every error."""
     if not isinstance(raw, dict):
         detail = "must be an object"
-        raise _refuse([FieldError(pointer, Problem.VALIDATION_FAILED.code, detail)])
+        raise build_refusal([FieldError(pointer, Problem.VALIDATION_FAILED.code, detail)])
     return _Reader(raw, times, pointer).read(strict=strict)
 
 
@@ -77,10 +77,6 @@ def check_size(messages: Iterable[Mapping[str, Any]], pointer: str = "") -> list
     return errors
 
 
-def refuse_sizes(errors: list[FieldError]) -> Refused:
-    return _refuse(errors)
-
-
 @dataclass(slots=True)
 class _Reader:
     """One ticket while it is read."""
@@ -96,11 +92,10 @@ class _Reader:
         self._check_names(strict=strict)
         self._check_conversation()
         fields = self._validate()
-        if fields is not None and not self.errors:
-            conversation = self._converse(fields)
+        conversation = self._converse(fields) if fields is not None and not self.errors else None
         if self.errors:
-            raise _refuse(self.errors)
-        assert fields is not None, "otherwise there are errors"
+            raise build_refusal(self.errors)
+        assert fields is not None and conversation is not None, "otherwise there are errors"
         self._note(fields, conversation)
         return ParsedTicket(fields, conversation, hash_content(self.raw), self.warnings)
 
@@ -139,20 +134,20 @@ class _Reader:
             self.errors += _read_errors(exc, self.pointer)
             return None
 
-    def _converse(self, fields: TicketFields) -> Conversation:
+    def _converse(self, fields: TicketFields) -> Conversation | None:
+        """None where its length or its emptiness is wrong. What was sent is measured before it is
+        worked on; of a pasted text also what was found in it."""
         if fields.messages:
-            sizes = [
-                {"index": index, "text": sent.text} for index, sent in enumerate(fields.messages)
-            ]
             where = "/messages"
+            sizes = ({"index": i, "text": sent.text} for i, sent in enumerate(fields.messages))
             self.errors += check_size(sizes, self.pointer)
         else:
             where = "/text"
             if _measure(fields.text or "") > bounds.MAX_TEXT_BYTES:
-                place = f"{self.pointer}/text"
+                place = f"{self.pointer}{where}"
                 self.errors.append(_build_size_error(place, bounds.MAX_TEXT_BYTES))
         if self.errors:
-            raise _refuse(self.errors)
+            return None
         conversation = _build_conversation(fields)
         if not conversations.has_words(conversation.messages):
             self._add(where, Problem.CONVERSATION_EMPTY, "holds no words")
@@ -187,15 +182,8 @@ def hash_content(raw: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(msgspec.json.encode(raw, order="sorted")).digest()
 
 
-def build_problem(errors: list[FieldError]) -> Problem:
-    """One kind of error is the problem itself; several are fields that are wrong."""
-    codes = {error.code for error in errors}
-    if len(codes) == 1:
-        return _PROBLEM_OF.get(codes.pop(), Problem.VALIDATION_FAILED)
-    return Problem.VALIDATION_FAILED
-
-
-def _refuse(errors: list[FieldError]) -> Refused:
+def build_refusal(errors: list[FieldError]) -> Refused:
+    """One ticket's; limits that it broke stand beside."""
     problem = build_problem(errors)
     detail = f"{errors[0].pointer} {errors[0].detail}." if len(errors) == 1 else ""
     return Refused(
@@ -204,6 +192,14 @@ def _refuse(errors: list[FieldError]) -> Refused:
         errors=errors[: bounds.MAX_ITEM_ERRORS],
         members=_LIMIT_OF.get(problem),
     )
+
+
+def build_problem(errors: list[FieldError]) -> Problem:
+    """One kind of error is the problem itself; several are fields that are wrong."""
+    codes = {error.code for error in errors}
+    if len(codes) == 1:
+        return _PROBLEM_OF.get(codes.pop(), Problem.VALIDATION_FAILED)
+    return Problem.VALIDATION_FAILED
 
 
 def _build_conversation(fields: TicketFields) -> Conversation:
@@ -220,7 +216,8 @@ def _find_unknown(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
     if isinstance(customer, dict):
         found += [("/customer", name) for name in customer if name not in CUSTOMER_NAMES]
     messages = raw.get("messages")
-    for index, message in enumerate(messages if isinstance(messages, list) else ()):
+    items: list[object] = messages if isinstance(messages, list) else []
+    for index, message in enumerate(items):
         if isinstance(message, dict) and not MESSAGE_NAMES.issuperset(message):
             where = f"/messages/{index}"
             found += [(where, name) for name in message if name not in MESSAGE_NAMES]

@@ -67,7 +67,7 @@ def _read_items(raw: object) -> list[Any]:
 def _check_beside(values: dict[str, Any], *, strict: bool) -> list[Json]:
     """What stands beside the array. A conversation there would be lost silently."""
     for name in ("messages", "text"):
-        if values.get(name) is not None:
+        if values.get(name) not in (None, []):
             detail = f"is given beside {ITEMS_FIELD}"
             raise refuse_field(Problem.CONVERSATION_AMBIGUOUS, name, detail)
     names = [name[:64] for name in values][: bounds.MAX_ITEM_ERRORS]

@@ -7,11 +7,10 @@ or century would put a ticket where no report looks.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, LiteralString
 from zoneinfo import ZoneInfo
 
 from parlance.api.domain.tickets.input import bounds
-from parlance.contracts.problems import Problem
 from pydantic import PlainValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
@@ -82,9 +81,9 @@ def _validate(value: Any, info: ValidationInfo) -> datetime:
     try:
         return times.parse(value)
     except ValueError as exc:
-        raise PydanticCustomError(
-            Problem.INVALID_TIME.code, "{detail}", {"detail": str(exc)}
-        ) from exc
+        # By its name, since pydantic takes literal codes only.
+        code: LiteralString = "invalid_time"
+        raise PydanticCustomError(code, "{detail}", {"detail": str(exc)}) from exc
 
 
 Time = Annotated[datetime, PlainValidator(_validate, json_schema_input_type=datetime | int)]

@@ -15,6 +15,9 @@ from parlance.api.db import text
 from parlance.api.domain.tickets.results.changes import Change
 from sqlalchemy.ext.asyncio import AsyncSession
 
+# Uploads that change several tickets lock them by `external_id`, and so does this: otherwise two
+# transactions could wait for each other.
+#
 # The condition is `contracts.lifecycle.accepts` for a row: of an attempt that is not older than the
 # row's, while the row has not ended. That a worker has delivered is not in the row: the recorder
 # stores what is delivered at once, or says that it cannot.
@@ -28,6 +31,10 @@ _APPLY = sa.text(
             detected_language text, sentiment_score float8, sentiment_label text,
             tracker_names text[], summary text, timings jsonb, profile text, insights jsonb
         )
+    ), locked AS MATERIALIZED (
+        SELECT ticket.id FROM tickets AS ticket JOIN change USING (id)
+        ORDER BY ticket.external_id, ticket.id
+        FOR UPDATE OF ticket
     ), changed AS (
         UPDATE tickets AS ticket SET
             attempt = CASE WHEN change.is_announcement THEN ticket.attempt
@@ -51,7 +58,7 @@ _APPLY = sa.text(
                 ELSE change.summary END,
             timings = coalesce(change.timings, ticket.timings),
             updated_at = :now
-        FROM change
+        FROM change JOIN locked USING (id)
         WHERE ticket.id = change.id
             AND ticket.company_id = change.company_id
             AND ticket.state IN ('queued', 'processing')

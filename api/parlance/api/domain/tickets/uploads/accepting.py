@@ -117,16 +117,23 @@ async def _decide(
         session, company_id, external_ids, with_content=upload.mode is Mode.APPEND
     )
     assignments = await agents.find_agents(session, company_id, wanted)
-    return [
-        changes.decide(
-            upload,
-            index,
-            assignments[index],
-            None if isinstance(item, Refused) else known.get(item.external_id or ""),
-            new_ids[index],
-        )
-        for index, item in enumerate(items)
-    ]
+
+    def decide_all() -> list[Result]:
+        return [
+            changes.decide(
+                upload,
+                index,
+                assignments[index],
+                None if isinstance(item, Refused) else known.get(item.external_id or ""),
+                new_ids[index],
+            )
+            for index, item in enumerate(items)
+        ]
+
+    if upload.mode is Mode.APPEND and upload.body.is_many:
+        # Whole conversations are compared; the session does nothing meanwhile.
+        return await asyncio.to_thread(decide_all)
+    return decide_all()
 
 
 def _read_agent(fields: TicketFields) -> AgentIds:

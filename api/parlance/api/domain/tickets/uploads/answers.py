@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from litestar import Response
 from msgspec import UNSET, UnsetType
-from parlance.api.db.tables import Json
 from parlance.api.domain.tickets.input import bounds, parsing
 from parlance.api.domain.tickets.uploads.changes import Change, Outcome, Result, Unchanged
 from parlance.api.domain.tickets.uploads.upload import TicketUpload
@@ -30,7 +29,7 @@ class TicketAccepted(msgspec.Struct, frozen=True, kw_only=True):
     ticket_id: str
     message: str
     outcome: Outcome
-    warnings: list[Json] | UnsetType = UNSET
+    warnings: list[schemas.Notice] | UnsetType = UNSET
     parse_confidence: float | UnsetType = UNSET
     """Of a pasted conversation: how sure it is who said what, in [0, 1]."""
 
@@ -43,7 +42,7 @@ class TicketResult(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     ticket_id: str | UnsetType = UNSET
     outcome: Outcome | UnsetType = UNSET
-    warnings: list[Json] | UnsetType = UNSET
+    warnings: list[schemas.Notice] | UnsetType = UNSET
     parse_confidence: float | UnsetType = UNSET
     code: str | UnsetType = UNSET
     detail: str | UnsetType = UNSET
@@ -60,7 +59,7 @@ class TicketsAccepted(msgspec.Struct, frozen=True, kw_only=True):
     unchanged: int
     failed: int
     results: list[TicketResult]
-    warnings: list[Json] | UnsetType = UNSET
+    warnings: list[schemas.Notice] | UnsetType = UNSET
 
 
 def build_answer(upload: TicketUpload, results: Sequence[Result]) -> Response[Any]:
@@ -131,10 +130,13 @@ def _describe_item(index: int, result: Result) -> dict[str, Any]:
 
 
 def _describe(result: Change | Unchanged) -> dict[str, Any]:
-    is_change = isinstance(result, Change)
-    confidence = result.ticket.parse_confidence if is_change else result.parse_confidence
+    match result:
+        case Change():
+            ticket_id, confidence = result.ticket.id, result.ticket.parse_confidence
+        case Unchanged():
+            ticket_id, confidence = result.ticket_id, result.parse_confidence
     found: dict[str, Any] = {
-        "ticket_id": str(result.ticket.id if is_change else result.ticket_id),
+        "ticket_id": str(ticket_id),
         "outcome": _read_outcome(result).value,
     }
     if result.warnings:

@@ -1,9 +1,10 @@
 """Reads bodies of uploads whole, and bounds what they may hold in memory.
 
-A body without a key in the headers can only be told to be somebody's once it is parsed. Up to 1 MiB
-it is read as any other, so that the clients that send the key as a field need nothing else; there
-are not arbitrarily many of these at once. A longer one takes one of two places. With a key in a
-header there are more places for long bodies, and a queue.
+Whose a body without a key in the headers is shows only once it is parsed. Up to 1 MiB it is read as
+any other, so that the clients that send the key as a field need nothing else; but only so many are
+open at once that have not shown a valid key yet. A longer one takes one of two places. With a key
+in a header there are more places for long bodies. A place is held until the tickets are stored:
+parsed, a body takes several times its bytes.
 """
 
 import asyncio
@@ -33,16 +34,28 @@ LONG_BYTES = bounds.MAX_UNKEYED_BODY_BYTES
 class BodyLimits:
     """How many bodies at once in one process, and how slowly they may come."""
 
-    long: int = 8
-    """Long bodies with a key in the headers; 128 MiB together."""
+    long: int = 4
+    """Long bodies with a key in the headers; parsed, up to 100 MiB each."""
     long_wait_seconds: float = 60.0
     unkeyed: int = 64
-    """Bodies without a key in the headers; 64 MiB together."""
+    """Bodies of at most 1 MiB whose key is not known yet."""
     unkeyed_long: int = 2
-    """Long ones among them; 32 MiB together."""
-    unkeyed_wait_seconds: float = 5.0
+    """Longer ones whose key does not stand in the headers."""
+    unkeyed_wait_seconds: float = 10.0
     pace: Pace = _PACE
     unkeyed_pace: Pace = _UNKEYED_PACE
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A whole body."""
+
+    data: bytes
+    _counted: contextlib.ExitStack
+
+    def note_key(self) -> None:
+        """Its key is known and valid: it is a stranger's no more."""
+        self._counted.close()
 
 
 class Bodies:
@@ -55,18 +68,19 @@ class Bodies:
         self._unkeyed = 0
 
     @contextlib.asynccontextmanager
-    async def open(self, request: Request[Any, Any, Any]) -> AsyncGenerator[bytes, None]:
-        """The whole body. It counts until the block ends: by then it is parsed, and its key
-        checked. Raises Refused, ClientGone."""
+    async def open(self, request: Request[Any, Any, Any]) -> AsyncGenerator[Body, None]:
+        """The whole body; the block is to end when its tickets are stored. Raises Refused,
+        ClientGone."""
         json_body.check_content_type(request)
         length = request.headers.get("Content-Length", "")
         if length.isdecimal() and int(length) > bounds.MAX_BODY_BYTES:
             raise json_body.refuse_size(bounds.MAX_BODY_BYTES)
+        is_known = guard.find_principal(request) is not None
         async with contextlib.AsyncExitStack() as places:
-            is_known = guard.find_principal(request) is not None
+            counted = places.enter_context(contextlib.ExitStack())
             if not is_known:
-                places.enter_context(self._count_unkeyed())
-            yield await self._read(request, places, is_known=is_known)
+                counted.enter_context(self._count_unkeyed())
+            yield Body(await self._read(request, places, is_known=is_known), counted)
 
     async def _read(
         self, request: Request[Any, Any, Any], places: contextlib.AsyncExitStack, *, is_known: bool

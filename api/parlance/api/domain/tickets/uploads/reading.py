@@ -2,7 +2,8 @@
 it."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -44,23 +45,26 @@ class TicketReader:
         self._bodies = bodies or Bodies()
         self._parsing = asyncio.Semaphore(PARALLEL_PARSES)
 
-    async def read(
+    @contextlib.asynccontextmanager
+    async def open(
         self, request: Request[Any, Any, Any], mode: Mode, *, strict: bool
-    ) -> TicketUpload:
-        """A request whose key and fields are checked. Raises Refused, ClientGone."""
-        async with self._bodies.open(request) as data:
-            size_bytes = len(data)
+    ) -> AsyncGenerator[TicketUpload, None]:
+        """A request whose key and fields are checked, to be stored within the block. Raises
+        Refused, ClientGone."""
+        async with self._bodies.open(request) as received:
+            data, size_bytes = received.data, len(received.data)
             values = await self._compute(size_bytes, lambda: json_body.parse_object(data))
             principal = await self._gate.admit_by_field(request, _read_key(values))
-        now = self._clock.now()
-        moments = Times(now, times.find_zone(await self._fetch_zone(principal)))
+            received.note_key()
+            now = self._clock.now()
+            moments = Times(now, times.find_zone(await self._fetch_zone(principal)))
 
-        def parse() -> tuple[ParsedBody, Claim | None]:
-            body = requests.parse_body(values, moments, strict=strict)
-            return body, _build_claim(request, principal, values, mode, strict=strict)
+            def parse() -> tuple[ParsedBody, Claim | None]:
+                body = requests.parse_body(values, moments, strict=strict)
+                return body, _build_claim(request, principal, values, mode, strict=strict)
 
-        body, claim = await self._compute(size_bytes, parse)
-        return TicketUpload(principal, body, mode, claim, now)
+            body, claim = await self._compute(size_bytes, parse)
+            yield TicketUpload(principal, body, mode, claim, now)
 
     async def _compute(self, size_bytes: int, action: Callable[[], _T]) -> _T:
         if size_bytes <= SHORT_BYTES:

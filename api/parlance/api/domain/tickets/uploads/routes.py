@@ -50,7 +50,7 @@ TicketUploadsIn = NamedDependency[SkipValidation[TicketUploads]]
     opt=guard.needs(Scope.TICKETS_WRITE, is_key_in_body=True),
     # The reader counts, and allows more than other routes do.
     request_max_body_size=None,
-    responses=operations.PROBLEMS,
+    responses=operations.ANSWERS,
 )
 async def add_tickets(
     request: Request[Any, Any, Any],
@@ -59,5 +59,5 @@ async def add_tickets(
     strict: FromQuery[bool] = False,
 ) -> Response[TicketAccepted]:
     """One ticket, many, or a pasted conversation."""
-    upload = await ticket_uploads.reader.read(request, mode, strict=strict)
-    return await ticket_uploads.acceptor.accept(upload)
+    async with ticket_uploads.reader.open(request, mode, strict=strict) as upload:
+        return await ticket_uploads.acceptor.accept(upload)

@@ -12,12 +12,13 @@ from typing import Any
 
 import sqlalchemy as sa
 from parlance.api.db import tables
-from parlance.api.db.tables import TICKET_CONTENTS, Json
+from parlance.api.db.tables import TICKET_CONTENTS
 from parlance.api.domain.tickets import contents, dispatching
 from parlance.api.domain.tickets.contents import Document
-from parlance.api.domain.tickets.uploads.changes import Change, Known, Outcome
+from parlance.api.domain.tickets.uploads.changes import Change, Known, NewTicket, Outcome
 from parlance.api.domain.tickets.uploads.upload import TicketUpload
 from parlance.api.outbox import rows as outbox
+from parlance.contracts import ids
 from parlance.contracts.bus.subjects import Kind
 from parlance.runtime import tasks
 from parlance.runtime.store import Store
@@ -57,12 +58,12 @@ async def lock_known(
 async def write_tickets(session: AsyncSession, found: Sequence[Change]) -> None:
     """The rows of new and changed tickets. Raises RowConflict, through the session, when somebody
     stored one of the new ones meanwhile."""
-    created = [change.ticket for change in found if change.outcome is Outcome.CREATED]
+    created = [change.ticket for change in found if isinstance(change.ticket, NewTicket)]
     created.sort(key=lambda ticket: ticket.external_id or "")
     await session.flush()  # the changed ones
     for step in _cut(created):
-        session.add_all(step)
-        await session.flush()
+        values = [ticket.build_values() for ticket in step]
+        await session.execute(sa.insert(tables.Ticket), values)
 
 
 async def write_rest(
@@ -77,9 +78,7 @@ async def write_rest(
     for step in _cut(found):
         documents = await asyncio.to_thread(_build_documents, upload, step)
         await _put(store, documents)
-        for change, document in zip(step, documents, strict=True):
-            _note_work(session, upload, change, document)
-        await session.flush()
+        await _note_work(session, upload, step, documents)
     return withdrawn
 
 
@@ -160,25 +159,36 @@ async def _put(store: Store, documents: Sequence[Document]) -> None:
         await tasks.end(*putting)
 
 
-def _note_work(
-    session: AsyncSession, upload: TicketUpload, change: Change, document: Document
+async def _note_work(
+    session: AsyncSession,
+    upload: TicketUpload,
+    step: Sequence[Change],
+    documents: Sequence[Document],
 ) -> None:
-    ticket = change.ticket
-    dispatching.add(
-        session,
-        ticket,
-        upload.principal.company_slug,
-        object_key=document.key,
-        sha256=document.sha256,
-        at=upload.now,
-    )
-    detail: Json = {"messages": ticket.message_count, "revision": ticket.revision}
-    session.add(
-        tables.AuditEntry(
-            company_id=ticket.company_id,
-            actor=upload.principal.actor,
-            action=f"ticket.{change.outcome}",
-            subject=str(ticket.id),
-            detail=detail,
+    """Outbox and audit."""
+    principal = upload.principal
+    works = [
+        dispatching.build_work(
+            change.ticket,
+            principal.company_slug,
+            object_key=document.key,
+            sha256=document.sha256,
+            at=upload.now,
         )
-    )
+        for change, document in zip(step, documents, strict=True)
+    ]
+    await outbox.add_many(session, principal.company_id, Kind.TICKET, works)
+    await session.execute(sa.insert(tables.AuditEntry), [_build_audit(upload, c) for c in step])
+
+
+def _build_audit(upload: TicketUpload, change: Change) -> dict[str, Any]:
+    ticket = change.ticket
+    return {
+        "id": ids.new_uuid7(),
+        "company_id": ticket.company_id,
+        "at": tables.utc_now(),
+        "actor": upload.principal.actor,
+        "action": f"ticket.{change.outcome}",
+        "subject": str(ticket.id),
+        "detail": {"messages": ticket.message_count, "revision": ticket.revision},
+    }
