@@ -138,7 +138,7 @@ async def _open_parlance(folder: pathlib.Path) -> AsyncIterator[Target]:
         app = server.format_dsn("parlance_app", "bench", "bench")
         await migrate.upgrade(owner, app)
         async with session.open_database(DatabaseSettings(database_url=SecretStr(app))) as database:
-            made = await bootstrap.bootstrap(database, bootstrap.Wish(company="Bench"))
+            made = await bootstrap.bootstrap(database, bootstrap.Spec(company="Bench"))
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(KUBECONFIG)
         port = ports.find_free_port()

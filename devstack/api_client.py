@@ -64,7 +64,13 @@ class ApiClient:
         return str(answer.json()["call_id"])
 
     async def get(self, path: str, **params: str | int) -> httpx.Response:
-        return await self._http.get(path, params=params)
+        return await self._http.get(
+            path, params=params, timeout=30.0 + float(params.get("wait", 0))
+        )
+
+    async def post(self, path: str, body: object, **params: str | int) -> httpx.Response:
+        """A JSON body."""
+        return await self._http.post(path, json=body, params=params)
 
     async def delete(self, path: str) -> httpx.Response:
         return await self._http.delete(path)

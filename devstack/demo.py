@@ -1,7 +1,7 @@
 """`make demo`: one real call through the whole of Parlance, told as it happens.
 
 Uploads with the curl command of the public page, prints each segment when it arrives, then the
-insights and what kubectl shows. Succeeds only if the transcript is right.
+insights, one ticket and what kubectl shows. Succeeds only if the transcript is right.
 """
 
 import asyncio
@@ -21,6 +21,12 @@ from devstack.api_client import ApiClient, Event
 
 MAX_WORD_ERROR_RATE = 0.12
 CALL_TIMEOUT_SECONDS = 900.0
+TICKET_TIMEOUT_SECONDS = 60.0
+TICKET = """\
+Customer: Where is my refund? I was charged twice and this is really annoying.
+Agent: I am sorry about that. The second payment was returned on Monday.
+Customer: Great, I can see it now. Thank you for the quick help!
+Agent: You are welcome. The ticket is resolved."""
 
 
 class DemoFailed(errors.DevstackError):
@@ -46,6 +52,7 @@ async def run(
             call_id = await _upload(client, state, path)
             transcript = await _follow(client, call_id, started)
             await _show_insights(client, call_id)
+            await _show_ticket(client)
         await _show_cluster(state)
     if recording is not None:
         _check_transcript(recording.text, transcript)
@@ -178,6 +185,34 @@ async def _show_insights(client: ApiClient, call_id: str) -> None:
     summary = insights.get("summary")
     if summary:
         _say(f"  summary: {summary['text']}")
+
+
+async def _show_ticket(client: ApiClient) -> None:
+    """A conversation in text, as somebody would paste it."""
+    _say("\nA ticket, pasted as text")
+    _say("  " + TICKET.replace("\n", "\n  "))
+    started = time.monotonic()
+    answer = await client.post("/api/tickets/upload", {"text": TICKET})
+    if answer.status_code != 201:
+        raise DemoFailed(f"the ticket was refused: {answer.text}")
+    path = f"/api/tickets/{answer.json()['ticket_id']}"
+    async with asyncio.timeout(TICKET_TIMEOUT_SECONDS):
+        ticket = (await client.get(path, wait=30)).json()
+        while ticket["state"] in ("queued", "processing"):
+            ticket = (await client.get(path, wait=30)).json()
+    if ticket["state"] != "completed":
+        raise DemoFailed(f"the ticket ended as {ticket['state']}: {ticket['error']}")
+    _say(f"+{time.monotonic() - started:6.2f} s  ticket.completed")
+    insights = ticket["insights"]
+    speakers = insights["sentiment"]["speakers"]
+    _say("  sentiment: " + ", ".join(f"{each['speaker']} {_tell(each)}" for each in speakers))
+    _say("  keywords: " + ", ".join(keyword["text"] for keyword in insights["keywords"][:8]))
+    _say(f"  questions: {insights['conversation']['questions']}")
+
+
+def _tell(speaker: dict[str, Any]) -> str:
+    overall = speaker["overall"]
+    return f"{overall['label']} ({overall['score']:+.2f}, {speaker['trend']})"
 
 
 async def _show_cluster(state: supervisor.State) -> None:

@@ -127,7 +127,7 @@ def _bootstrap(settings: Settings, options: argparse.Namespace) -> int:
     from parlance.api.db import session
     from parlance.api.identity import keys
 
-    wish = bootstrap.Wish(
+    spec = bootstrap.Spec(
         company=options.company,
         slug=options.slug,
         admin_email=options.admin_email,
@@ -139,14 +139,14 @@ def _bootstrap(settings: Settings, options: argparse.Namespace) -> int:
 
     async def run() -> bootstrap.Outcome:
         async with session.open_database(settings.database) as database:
-            return await bootstrap.bootstrap(database, wish)
+            return await bootstrap.bootstrap(database, spec)
 
     try:
         outcome = asyncio.run(run())
     except keys.InvalidEnvironment as exc:
         sys.stderr.write(f"--key-environment: {exc}\n")
         return EXIT_USAGE
-    sys.stdout.write(outcome.format_json(has_secrets=wish.env_file is None) + "\n")
+    sys.stdout.write(outcome.format_json(has_secrets=spec.env_file is None) + "\n")
     return 0
 
 

@@ -1,6 +1,6 @@
 """First company, administrator and API key: `python -m parlance.api bootstrap`.
 
-Safe to repeat. Secrets are made once and shown once; with an environment file the file is the wish:
+Safe to repeat. Secrets are made once and shown once; with an environment file the file decides:
 while it holds a working key nothing is made, and when it was lost new secrets replace the old.
 """
 
@@ -30,7 +30,7 @@ _NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Spec:
     """What should exist afterwards."""
 
     company: str
@@ -66,22 +66,22 @@ class Outcome:
         return json.dumps(values, indent=2)
 
 
-async def bootstrap(database: Database, wish: Wish) -> Outcome:
+async def bootstrap(database: Database, spec: Spec) -> Outcome:
     """Make what is missing. Raises InvalidId for a bad slug, DatabaseUnavailable."""
-    slug = ids.parse_company(wish.slug or derive_slug(wish.company))
-    needs_secrets = wish.is_rotating or not await _has_working_key(database, wish, slug)
+    slug = ids.parse_company(spec.slug or derive_slug(spec.company))
+    needs_secrets = spec.is_rotating or not await _has_working_key(database, spec, slug)
     password = secrets.token_urlsafe(15) if needs_secrets else None
     password_hash = await asyncio.to_thread(passwords.hash_password, password) if password else None
-    key = keys.generate_key(wish.key_environment) if needs_secrets else None
+    key = keys.generate_key(spec.key_environment) if needs_secrets else None
     async with database.system_session() as session:
         # Two at once: the second waits here and then finds the work done.
         await session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:s))"), {"s": slug})
-        company, is_new = await _ensure_company(session, slug, wish.company)
-        email = (wish.admin_email or f"admin@{slug}.example").strip().lower()
+        company, is_new = await _ensure_company(session, slug, spec.company)
+        email = (spec.admin_email or f"admin@{slug}.example").strip().lower()
         admin = await _ensure_admin(session, company.id, email, password_hash)
         agents = {
             extension: await _ensure_agent(session, company.id, name, extension)
-            for name, extension in wish.agents
+            for name, extension in spec.agents
         }
         if key is not None:
             await _replace_key(session, company.id, key)
@@ -97,8 +97,8 @@ async def bootstrap(database: Database, wish: Wish) -> Outcome:
         )
         # Before the commit: a file without a key in the database is mended by the next run, a
         # key that nobody knows would not be noticed.
-        if wish.env_file is not None and needs_secrets:
-            write_env_file(wish.env_file, _list_variables(outcome))
+        if spec.env_file is not None and needs_secrets:
+            write_env_file(spec.env_file, _list_variables(outcome))
     return outcome
 
 
@@ -129,15 +129,15 @@ def _list_variables(outcome: Outcome) -> dict[str, str]:
     }
 
 
-async def _has_working_key(database: Database, wish: Wish, slug: str) -> bool:
+async def _has_working_key(database: Database, spec: Spec, slug: str) -> bool:
     """By the file where there is one; otherwise, whether the company exists at all."""
-    if wish.env_file is None:
+    if spec.env_file is None:
         query = sa.select(col(tables.Company.id)).where(col(tables.Company.slug) == slug)
         async with database.system_session() as session:
             return await session.scalar(query) is not None
-    if not wish.env_file.exists():
+    if not spec.env_file.exists():
         return False
-    lines = wish.env_file.read_text().splitlines()
+    lines = spec.env_file.read_text().splitlines()
     found = dict(line.split("=", 1) for line in lines if "=" in line).get(KEY_VARIABLE, "")
     try:
         principal = await keys.KeyRing(database, SystemClock()).verify_key(found)

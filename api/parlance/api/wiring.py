@@ -14,6 +14,9 @@ from parlance.api.db.session import Database
 from parlance.api.domain.calls import area as calls
 from parlance.api.domain.calls.deleting import CallDeletions
 from parlance.api.domain.calls.jobs import CallSender
+from parlance.api.domain.tickets import area as tickets
+from parlance.api.domain.tickets.deleting import TicketDeletions
+from parlance.api.domain.tickets.dispatching import TicketSender
 from parlance.api.events import area as events
 from parlance.api.events import hub as hub_module
 from parlance.api.events.hub import Hub
@@ -81,7 +84,11 @@ def build_wired(
     decoders: Decoders,
 ) -> Wired:
     clock = SystemClock()
-    sender = CallSender(cluster, bus, clock, max_live_jobs=settings.recorder.max_live_jobs)
+    calls_sender = CallSender(cluster, bus, clock, max_live_jobs=settings.recorder.max_live_jobs)
+    relay = Relay(database, [calls_sender, TicketSender(bus, clock)], clock)
+    deleter = Deleter(
+        database, [CallDeletions(cluster, objects, bus), TicketDeletions(objects, bus)], clock
+    )
     gate = Gate(KeyRing(database, clock))
     stopping = asyncio.Event()
     readiness = Readiness(
@@ -101,9 +108,18 @@ def build_wired(
             kube=cluster,
             hub=hub,
             gate=gate,
-            relay=Relay(database, [sender], clock),
-            deleter=Deleter(database, [CallDeletions(cluster, objects, bus)], clock),
+            relay=relay,
+            deleter=deleter,
             spawner=decoders,
+        ),
+        tickets.build_area(
+            database=database,
+            store=objects,
+            hub=hub,
+            gate=gate,
+            relay=relay,
+            deleter=deleter,
+            clock=clock,
         ),
         events.build_area(hub, gate),
         health.build_area(readiness),

@@ -22,6 +22,7 @@ PROBE_KEY = f"{STAGING_PREFIX}probe"
 _FOLDER_OF = {Kind.CALL: "calls", Kind.TICKET: "tickets"}
 _KIND_OF = {folder: kind for kind, folder in _FOLDER_OF.items()}
 _UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_OF_ATTEMPT = re.compile(r"^[^/]+/tickets/[^/]+/(?:document|insights)-(\d{1,9})-[0-9a-f]+\.json$")
 _OLD_STAGED = re.compile(rf"{OLD_STAGING_PREFIX}(?:{_UUID7}|part-[0-9a-f]{{32}})")
 
 
@@ -86,6 +87,12 @@ def format_ticket_insights_key(
     company: CompanySlug, ticket_id: TicketId, attempt: int, sha256: str
 ) -> str:
     return f"{format_ticket_prefix(company, ticket_id)}insights-{attempt}-{sha256[:16]}.json"
+
+
+def parse_ticket_attempt(key: str) -> int | None:
+    """The attempt that an object of a ticket belongs to; None for any other key."""
+    found = _OF_ATTEMPT.search(key)
+    return int(found[1]) if found is not None else None
 
 
 def is_of_company(key: str, company: CompanySlug) -> bool:

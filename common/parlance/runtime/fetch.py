@@ -1,7 +1,8 @@
 """Fetching an address that a client named, without lending the client our place in the network.
 
 Every hop is parsed once, resolved once, every answer checked, and the connection made to the
-checked address, so that a second DNS answer cannot change it. Called by the API for `audio_url`.
+checked address, so that a second DNS answer cannot change it. Called by the API for `audio_url`,
+which answers with the statuses below, and by the worker for the `uri` of a job.
 
     FetchError                problem; one uniform text, so that no answer maps our network
     ├── AddressNotAllowed     422 url_not_allowed
@@ -107,6 +108,7 @@ class Fetched:
         self._deadline = deadline
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The body as it arrives. Raises FetchError, also in the middle."""
         received_bytes = 0
         with _translated():
             async for chunk in self._response.aiter_raw():

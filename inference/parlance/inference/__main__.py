@@ -7,9 +7,9 @@ import argparse
 import asyncio
 import sys
 
-from parlance.inference import wiring
-from parlance.inference.asr import canary
 from parlance.inference.settings import AsrSettings, WorkerSettings
+from parlance.inference.wiring import worker
+from parlance.inference.wiring.work import Settings
 from parlance.runtime import process, telemetry
 from parlance.runtime.process import Process
 from parlance.runtime.settings import (
@@ -23,17 +23,20 @@ from parlance.runtime.settings import (
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m parlance.inference", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("worker", help="take calls from the bus until stopped")
+    commands.add_parser("worker", help="take work from the bus until stopped")
     commands.add_parser("canary", help="one real inference; exit status 0 when the model is alive")
     match parser.parse_args().command:
         case "canary":
+            # Here and not above: a worker of text does without the client of the speech model.
+            from parlance.inference.asr import canary
+
             return asyncio.run(canary.run_canary(AsrSettings()))
         case _:
             return _run_worker()
 
 
 def _run_worker() -> int:
-    settings = wiring.Settings(
+    settings = Settings(
         telemetry=TelemetrySettings(),
         bus=BusSettings(),
         store=StoreSettings(),
@@ -44,7 +47,7 @@ def _run_worker() -> int:
     telemetry.configure(settings.telemetry, service="worker")
 
     async def work(current: Process) -> None:
-        await wiring.run_worker(settings, current)
+        await worker.run_worker(settings, current)
 
     return process.run(work)
 

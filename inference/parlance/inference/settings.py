@@ -4,9 +4,17 @@ Read once in `__main__`. The speech model reads its own (`PARLANCE_ASR_...`) ins
 """
 
 import os
+from typing import Annotated
 
+from parlance.contracts.bus.subjects import Kind
 from parlance.runtime.settings import SettingsGroup
-from pydantic import Field
+from pydantic import BeforeValidator, Field, field_validator
+from pydantic_settings import NoDecode
+
+
+def _split(value: object) -> object:
+    """The items of a list with commas."""
+    return [item.strip() for item in value.split(",")] if isinstance(value, str) else value
 
 
 class AsrSettings(SettingsGroup):
@@ -23,9 +31,18 @@ class WorkerSettings(SettingsGroup):
 
     worker_name: str = Field(default_factory=lambda: f"{os.uname().nodename}-{os.getpid()}")
     """Name in events and logs; the pod's name in a cluster."""
+    worker_lanes: Annotated[tuple[Kind, ...], NoDecode, BeforeValidator(_split)] = (
+        Kind.CALL,
+        Kind.TICKET,
+    )
+    """Kinds of work, separated by commas: `call`, `ticket`. A worker of `ticket` alone needs
+    neither Triton nor much memory, and its tickets do not share cores with decoders."""
     worker_slots: int = Field(default=10, ge=1, le=256)
     """Calls in work at once. Several fill the model's batches; each costs a decoder process. Of
     four and more, bulk calls leave two free and standard ones one, for calls that are watched."""
+    worker_text_slots: int = Field(default=16, ge=1, le=256)
+    """Tickets in work at once: while some wait for the bus or the store, others are analysed. They
+    have slots of their own beside `worker_slots`."""
     worker_windows_per_call: int = Field(default=16, ge=1, le=64)
     """Windows of one call on their way through the model. Above the model's batch size, so that
     one call alone keeps the next batch waiting."""
@@ -48,3 +65,10 @@ class WorkerSettings(SettingsGroup):
     fetch_allowed_hosts: tuple[str, ...] = ()
     """JSON list of host names and networks a `uri` may point to although they are not public; the
     API reads the same variable."""
+
+    @field_validator("worker_lanes")
+    @classmethod
+    def _check_lanes(cls, lanes: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        if not lanes or not set(lanes) <= {Kind.CALL, Kind.TICKET}:
+            raise ValueError("a worker has the lanes `call` and `ticket`, and needs one of them")
+        return lanes

@@ -153,7 +153,13 @@ def build_transcript(call_id: CallId, attempt: int, texts: list[str]) -> calls.T
 
 
 async def put_result(
-    store: Store, company: Tenant, call_id: CallId, *, attempt: int = 1, texts: list[str]
+    store: Store,
+    company: Tenant,
+    call_id: CallId,
+    *,
+    attempt: int = 1,
+    texts: list[str],
+    trackers: tuple[insights.TrackerResult, ...] = (),
 ) -> call_events.Analyzed:
     """Write both artefacts as a worker does; returns the data of its `analyzed`."""
     transcript = build_transcript(call_id, attempt, texts)
@@ -163,6 +169,7 @@ async def put_result(
         segment_sentiments={"0-0": calls.Sentiment(score=0.5, label="positive")},
         keywords=(insights.Keyword(text=texts[0][-10:], score=1.0, count=2),),
         summary=insights.Summary(text=texts[0], sentences=()),
+        trackers=trackers,
     )
     prefix = objects.format_call_prefix(company.slug, call_id)
     first = await store.put_bytes(f"{prefix}t{attempt}.json", transcript.model_dump_json().encode())

@@ -7,7 +7,7 @@ import stat
 import pytest
 import sqlalchemy as sa
 from parlance.api import bootstrap
-from parlance.api.bootstrap import Wish
+from parlance.api.bootstrap import Spec
 from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.api.identity import keys, passwords
@@ -16,7 +16,7 @@ from parlance.runtime.clock import SystemClock
 
 from tests.integration.api_db import support
 
-WISH = Wish(company="Acme Corp", admin_email="Boss@Acme.example", agents=(("Ann", "EXT-456"),))
+SPEC = Spec(company="Acme Corp", admin_email="Boss@Acme.example", agents=(("Ann", "EXT-456"),))
 
 
 def read_variables(path: pathlib.Path) -> dict[str, str]:
@@ -24,7 +24,7 @@ def read_variables(path: pathlib.Path) -> dict[str, str]:
 
 
 async def test_first_run_makes_company_admin_agents_and_key(database: Database) -> None:
-    outcome = await bootstrap.bootstrap(database, WISH)
+    outcome = await bootstrap.bootstrap(database, SPEC)
 
     principal = await keys.KeyRing(database, SystemClock()).verify_key(outcome.api_key or "")
     assert principal.company_slug == "acme-corp"
@@ -38,8 +38,8 @@ async def test_first_run_makes_company_admin_agents_and_key(database: Database) 
 
 
 async def test_second_run_changes_nothing_and_shows_no_secret(database: Database) -> None:
-    first = await bootstrap.bootstrap(database, WISH)
-    second = await bootstrap.bootstrap(database, WISH)
+    first = await bootstrap.bootstrap(database, SPEC)
+    second = await bootstrap.bootstrap(database, SPEC)
 
     assert second == dataclasses.replace(first, is_new=False, admin_password=None, api_key=None)
     assert await support.count_rows(database, tables.ApiKey) == 1
@@ -47,8 +47,8 @@ async def test_second_run_changes_nothing_and_shows_no_secret(database: Database
 
 
 async def test_rotate_replaces_the_key(database: Database) -> None:
-    first = await bootstrap.bootstrap(database, WISH)
-    second = await bootstrap.bootstrap(database, dataclasses.replace(WISH, is_rotating=True))
+    first = await bootstrap.bootstrap(database, SPEC)
+    second = await bootstrap.bootstrap(database, dataclasses.replace(SPEC, is_rotating=True))
 
     ring = keys.KeyRing(database, SystemClock())
     assert await ring.verify_key(second.api_key or "")
@@ -61,7 +61,7 @@ async def test_the_file_keeps_other_lines_and_is_ours_alone(
 ) -> None:
     file = tmp_path / "parlance.env"
     file.write_text("PARLANCE_URL=http://127.0.0.1:8000\nPARLANCE_API_KEY=old\n")
-    outcome = await bootstrap.bootstrap(database, dataclasses.replace(WISH, env_file=file))
+    outcome = await bootstrap.bootstrap(database, dataclasses.replace(SPEC, env_file=file))
 
     variables = read_variables(file)
     assert variables["PARLANCE_URL"] == "http://127.0.0.1:8000"
@@ -72,10 +72,10 @@ async def test_the_file_keeps_other_lines_and_is_ours_alone(
 async def test_with_a_working_file_nothing_changes(
     database: Database, tmp_path: pathlib.Path
 ) -> None:
-    wish = dataclasses.replace(WISH, env_file=tmp_path / "parlance.env")
-    await bootstrap.bootstrap(database, wish)
+    spec = dataclasses.replace(SPEC, env_file=tmp_path / "parlance.env")
+    await bootstrap.bootstrap(database, spec)
     before = (tmp_path / "parlance.env").read_text()
-    again = await bootstrap.bootstrap(database, wish)
+    again = await bootstrap.bootstrap(database, spec)
 
     assert again.api_key is None
     assert (tmp_path / "parlance.env").read_text() == before
@@ -84,10 +84,10 @@ async def test_with_a_working_file_nothing_changes(
 async def test_a_lost_file_is_made_again_with_new_secrets(
     database: Database, tmp_path: pathlib.Path
 ) -> None:
-    wish = dataclasses.replace(WISH, env_file=tmp_path / "parlance.env")
-    await bootstrap.bootstrap(database, wish)
+    spec = dataclasses.replace(SPEC, env_file=tmp_path / "parlance.env")
+    await bootstrap.bootstrap(database, spec)
     (tmp_path / "parlance.env").unlink()
-    again = await bootstrap.bootstrap(database, wish)
+    again = await bootstrap.bootstrap(database, spec)
 
     assert await keys.KeyRing(database, SystemClock()).verify_key(again.api_key or "")
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import nats as nats_client
 import pytest
 from parlance.contracts.bus import calls as call_events
-from parlance.contracts.bus import streams, subjects
+from parlance.contracts.bus import envelopes, streams, subjects
 from parlance.contracts.bus.calls import CallDispatch
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.jobs import ControlAction
@@ -17,7 +17,7 @@ from parlance.contracts.calls import Priority, Stage
 from parlance.contracts.ids import CallId, CompanySlug, new_call_id
 from parlance.runtime import bus as bus_package
 from parlance.runtime.bus import Bus, Delivery, StoredEvent
-from parlance.runtime.errors import BusReset, BusUnavailable
+from parlance.runtime.errors import BusReset, BusUnavailable, Permanent
 from parlance.runtime.settings import BusSettings
 
 from devstack import nats_server, waiting
@@ -189,6 +189,24 @@ async def test_a_job_on_its_way_to_a_process_that_closes_goes_to_another_at_once
     await raw.close()
 
 
+async def test_a_process_that_stops_pulling_and_goes_on_keeps_no_job_from_others(
+    bus: Bus, open_bus: OpenBus
+) -> None:
+    """As a worker that drains for minutes."""
+    draining = await open_bus()
+    poll = asyncio.create_task(draining.pull_jobs(CallDispatch, Priority.STANDARD, wait_seconds=5))
+    await asyncio.sleep(0.2)
+    poll.cancel()
+    await asyncio.wait([poll])
+
+    await draining.stop_pulling()
+    await bus.publish_job(dispatch(new_call_id()))
+    (taken,) = await bus.pull_jobs(CallDispatch, Priority.STANDARD, wait_seconds=5)
+
+    assert taken.attempts == 1
+    await taken.ack()
+
+
 async def test_a_message_outside_the_contract_is_ended_and_others_go_on(
     bus: Bus, nats: nats_server.NatsServer
 ) -> None:
@@ -202,6 +220,23 @@ async def test_a_message_outside_the_contract_is_ended_and_others_go_on(
         taken = await bus.pull_jobs(CallDispatch, Priority.STANDARD, batch=8, wait_seconds=2)
 
     assert len(taken) == 1
+
+
+async def test_a_message_that_is_too_large_is_refused_and_others_go_on(bus: Bus) -> None:
+    call_id = new_call_id()
+    data = call_events.Failed(
+        reason="InvalidInput",
+        code="invalid_input",
+        message="x" * envelopes.MAX_MESSAGE_BYTES,
+        stage=Stage.TRANSCRIBE,
+        retryable=False,
+    )
+    failed = call_events.build_event(data, company=ACME, call_id=call_id, attempt=1)
+
+    with pytest.raises(Permanent, match="too large"):
+        await bus.publish_event(failed)
+    await bus.publish_event(progress(call_id, 1))
+    assert [event.envelope.type for event in await stored(bus, call_id)] == ["call.progress"]
 
 
 async def test_the_tail_sees_every_event_once_and_in_order_over_restarts(

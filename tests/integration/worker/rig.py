@@ -42,9 +42,9 @@ class Events:
 
     seen: list[Envelope] = field(default_factory=list)
 
-    def of(self, call_id: CallId, type_: EventType | None = None) -> list[Envelope]:
+    def of(self, id_: str, type_: str | None = None) -> list[Envelope]:
         return [
-            event for event in self.seen if event.subject == call_id and type_ in (None, event.type)
+            event for event in self.seen if event.subject == id_ and type_ in (None, event.type)
         ]
 
     def windows_of(self, call_id: CallId) -> list[SegmentsReady]:
@@ -104,24 +104,24 @@ class Rig:
         )
 
     async def wait_for(
-        self, call_id: CallId, type_: EventType, timeout_seconds: float = 100.0, count: int = 1
+        self, id_: str, type_: str, timeout_seconds: float = 100.0, count: int = 1
     ) -> None:
         await waiting.wait_until(
-            lambda: len(self.events.of(call_id, type_)) >= count,
+            lambda: len(self.events.of(id_, type_)) >= count,
             timeout_seconds,
-            f"{count} x {type_} of {call_id}",
+            f"{count} x {type_} of {id_}",
             0.01,
         )
 
     async def read_transcript(self, call_id: CallId) -> Transcript:
         event = self.events.of(call_id, EventType.ANALYZED)[-1]
-        return await self._read(str(event.data["transcript_key"]), Transcript)
+        return await self.read(str(event.data["transcript_key"]), Transcript)
 
     async def read_insights(self, call_id: CallId) -> Insights:
         event = self.events.of(call_id, EventType.ANALYZED)[-1]
-        return await self._read(str(event.data["insights_key"]), Insights)
+        return await self.read(str(event.data["insights_key"]), Insights)
 
-    async def _read(self, key: str, expected: type[_Value]) -> _Value:
+    async def read(self, key: str, expected: type[_Value]) -> _Value:
         return expected.model_validate_json(await self.store.get_bytes(key))
 
     @asynccontextmanager
@@ -170,7 +170,7 @@ class Worker:
 @asynccontextmanager
 async def open_rig(
     nats: nats_server.NatsServer,
-    model_server: triton.TritonServer,
+    model_server: triton.TritonServer | None,
     folder: pathlib.Path,
     *,
     ack_wait_seconds: float = ACK_WAIT_SECONDS,
@@ -192,7 +192,7 @@ async def open_rig(
                 environment={
                     "PARLANCE_NATS_URL": nats.url,
                     "PARLANCE_STORE_URL": store_url,
-                    "PARLANCE_TRITON_URL": model_server.grpc_url,
+                    **({"PARLANCE_TRITON_URL": model_server.grpc_url} if model_server else {}),
                     "PARLANCE_JOB_ACK_WAIT_SECONDS": str(ack_wait_seconds),
                 },
                 folder=folder,

@@ -25,7 +25,7 @@ PUBLIC = {
 }
 PUBLIC_FOLDERS = ("/api/docs/", "/api/docs-static/")
 """The documentation and what its page loads."""
-KEY_IN_BODY = {"/api/add-calls", "/api/addcallurl"}
+KEY_IN_BODY = {"/api/add-calls", "/api/addcallurl", "/api/tickets/upload"}
 
 
 def read_accesses() -> dict[tuple[str, str], Access | None]:

@@ -116,6 +116,7 @@ class FakeBus:
         self.lanes: dict[Priority, list[FakeDelivery[Any]]] = {lane: [] for lane in Priority}
         """Of all kinds of work."""
         self.pulled: list[Priority] = []
+        self.is_pulling_stopped = False
         self.notes: dict[str, ControlAction] = {}
         self.log: list[str] = []
         self._note_queue: asyncio.Queue[tuple[str, ControlAction]] = asyncio.Queue()
@@ -163,6 +164,9 @@ class FakeBus:
         for delivery in found:
             lane.remove(delivery)
         return found
+
+    async def stop_pulling(self) -> None:
+        self.is_pulling_stopped = True
 
     async def read_events(self, filter_subject: str) -> AsyncIterator[FakeStored]:
         prefix = filter_subject.removesuffix(">")
@@ -238,12 +242,21 @@ class FakeTranscriber:
         )
 
 
-def build_sign(number: int) -> Envelope:
+def build_sign(number: int, *, run: int = 1) -> Envelope:
     """That another worker lives, which works on the call."""
     sign = Progress(percent=0, stage=Stage.TRANSCRIBE, processed_seconds=0, total_seconds=0)
     return build_event(
-        sign, company=CompanySlug("acme"), call_id=CALL_ID, attempt=1, detail=f"worker.1.{number}"
+        sign,
+        company=CompanySlug("acme"),
+        call_id=CALL_ID,
+        attempt=1,
+        detail=f"worker.{run}.{number}",
     )
+
+
+def lose_runs(bus: FakeBus, count: int) -> None:
+    """So many runs of the call began and were not heard of again."""
+    bus.events.extend(build_sign(0, run=run) for run in range(1, count + 1))
 
 
 def build_window(index: int, *, channel: int = 0, seconds: float = 1.0) -> Window:
@@ -332,6 +345,10 @@ def build_tools(
     )
 
 
+def build_kind(tools: Tools, *, problem: str | None = None) -> CallKind:
+    return CallKind(tools, find_problem=lambda: problem)
+
+
 def build_runner(
     bus: FakeBus,
     tools: Tools,
@@ -343,20 +360,21 @@ def build_runner(
 ) -> Runner[CallDispatch]:
     """A run of a call."""
     clock, patience = clock or SystemClock(), build_patience(patience_seconds)
-    return Runner(bus, CallKind(tools), clock, patience, delivery, sleep=sleep)
+    return Runner(bus, build_kind(tools), clock, patience, delivery, sleep=sleep)
 
 
 def build_reporter(
     bus: FakeBus,
     dispatch: CallDispatch | None = None,
     *,
-    deliveries: int = 1,
+    run: int = 1,
     patience: Patience | None = None,
+    lease: Lease[CallDispatch] | None = None,
 ) -> Reporter:
     """Of a run of a call."""
-    lease = Lease(bus, FakeDelivery(dispatch or build_dispatch()))
+    lease = lease or Lease(bus, FakeDelivery(dispatch or build_dispatch()))
     clock, patience = SystemClock(), patience or build_patience()
-    return Reporter(bus, lease, EVENTS, clock, patience, deliveries=deliveries)
+    return Reporter(bus, lease, EVENTS, clock, patience, run=run)
 
 
 async def start_run(

@@ -58,6 +58,11 @@ class View(Protocol):
         """None while the subject is open. Asked at every ping, so it should cost little."""
         ...
 
+    async def is_end(self, event: Envelope) -> bool:
+        """Whether there will be nothing after this terminal event. What can be worked on again has
+        one for each time."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -78,8 +83,11 @@ def parse_last_id(header: str | None, from_: int | None) -> int | None:
     return int(header) if header.isascii() and header.isdecimal() and len(header) < 19 else _NO_ID
 
 
-async def find_position(hub: Hub, topic: Topic, last_id: int | None) -> Position:
-    """Check the id that a client brings back. Raises BusUnavailable."""
+async def find_position(
+    hub: Hub, topic: Topic, last_id: int | None, view: View | None = None
+) -> Position:
+    """Check the id that a client brings back; with `view`, also whether it has seen the end. Raises
+    BusUnavailable."""
     await hub.wait_live(LIVE_WAIT_SECONDS)
     if last_id is None:
         return Position()
@@ -88,7 +96,7 @@ async def find_position(hub: Hub, topic: Topic, last_id: int | None) -> Position
     event = await hub.find_event(topic, last_id)
     if event is None:
         return Position(is_valid=False)
-    return Position(after=last_id, is_finished=topic.id is not None and _is_terminal(event))
+    return Position(after=last_id, is_finished=await _is_end(event, view))
 
 
 def build_response(body: AsyncGenerator[bytes, None], is_admitted: IsAdmitted) -> Stream:
@@ -157,7 +165,7 @@ async def _format(
         async for event in events:
             if event is not None:
                 yield event.frame
-                if view is not None and _is_terminal(event):
+                if await _is_end(event, view):
                     return
                 continue
             # Quiet for a while: the row says whether the end was missed (its event was trimmed,
@@ -194,5 +202,9 @@ async def _with_pauses(
         await events.aclose()
 
 
-def _is_terminal(event: FramedEvent) -> bool:
-    return lifecycle.is_terminal_token(event.envelope.token)
+async def _is_end(event: FramedEvent, view: View | None) -> bool:
+    """A stream without a view is a company's, which has no end."""
+    envelope = event.envelope
+    if view is None or not lifecycle.is_terminal_token(envelope.token):
+        return False
+    return await view.is_end(envelope)

@@ -59,7 +59,7 @@ async def follow_company(
     last_id = following.parse_last_id(request.headers.get("Last-Event-ID"), from_)
     position = await following.find_position(streams.hub, topic, last_id)
     body = following.follow(streams.hub, topic, position)
-    return following.build_response(body, streams.gate.keep_asking(request))
+    return following.build_response(body, streams.gate.keep_asking(request, topic.kinds))
 
 
 def find_kinds(principal: Principal, wanted: str | None) -> frozenset[Kind]:

@@ -22,10 +22,12 @@ _DOUBTFUL_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
-def check_content_type(request: Request[Any, Any, Any]) -> None:
+def check_content_type(
+    request: Request[Any, Any, Any], allowed: Sequence[str] = ("application/json",)
+) -> None:
     """Raises Refused for a body that is declared to be something else."""
     declared = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if declared != "application/json":
+    if declared not in allowed:
         raise Refused(Problem.UNSUPPORTED_CONTENT_TYPE, "Send application/json.")
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 from litestar import get
+from litestar.exceptions import ImproperlyConfiguredException
 from litestar.handlers import HTTPRouteHandler
-from parlance.api.http import fields, operations, paging
+from parlance.api.http import fields, json_body, operations, paging
 from parlance.api.http.multipart import FormLimits
 
 
@@ -19,6 +20,8 @@ class SharedLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_name_characters: int = fields.MAX_NAME_CHARACTERS
     max_id_characters: int = fields.MAX_ID_CHARACTERS
     max_page_items: int = paging.MAX_PAGE_ITEMS
+    max_json_bytes: int = json_body.MAX_BYTES
+    max_json_depth: int = json_body.MAX_DEPTH
 
 
 def build_shared(form: FormLimits) -> SharedLimits:
@@ -30,11 +33,17 @@ def build_shared(form: FormLimits) -> SharedLimits:
 
 
 def build_route(groups: Iterable[msgspec.Struct], opt: dict[str, Any]) -> HTTPRouteHandler:
-    """The route that shows the members of all groups as one object."""
+    """The route that shows the members of all groups as one object.
+
+    Raises ImproperlyConfiguredException for two limits of one name: a client would see only one.
+    """
     types: dict[str, Any] = {}
     values: dict[str, Any] = {}
     for group in groups:
-        types |= {field.name: field.type for field in msgspec.structs.fields(group)}
+        new_types = {field.name: field.type for field in msgspec.structs.fields(group)}
+        if repeated := types.keys() & new_types.keys():
+            raise ImproperlyConfiguredException(f"declared twice: {', '.join(sorted(repeated))}")
+        types |= new_types
         values |= msgspec.structs.asdict(group)
     shape = msgspec.defstruct("Limits", list(types.items()))
     shape.__doc__ = "Every limit that a client can run into."

@@ -2,7 +2,7 @@
 its problems, bodies that it does not parse, answers of several media types. No behaviour here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -81,13 +81,17 @@ def build_body(media_type: str, schema: JsonSchema, **options: Any) -> RequestBo
     return RequestBody(required=True, content=content)
 
 
-def build_properties(model: type[BaseModel]) -> dict[str, JsonSchema]:
-    """The schema of each field of a model, complete in itself. That a field may also be null says
-    only that it may be left out."""
+def build_properties(
+    model: type[BaseModel], only: Collection[str] | None = None
+) -> dict[str, JsonSchema]:
+    """The schema of each field of a model (or of some), complete in itself. That a field may also
+    be null says only that it may be left out."""
     whole = model.model_json_schema()
     definitions = whole.get("$defs", {})
     return {
-        name: _clean(_resolve(schema, definitions)) for name, schema in whole["properties"].items()
+        name: _clean(_resolve(schema, definitions))
+        for name, schema in whole["properties"].items()
+        if only is None or name in only
     }
 
 

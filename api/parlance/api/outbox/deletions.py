@@ -9,7 +9,7 @@ than the bus keeps events, so that nothing can bring the subject back.
 
 import asyncio
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -38,6 +38,9 @@ SETTLE_SECONDS = 120.0
 """A worker that was in the middle may still write for a window or a heartbeat after the job is
 gone; only a pass later than this counts as the last one."""
 REPEAT_SECONDS = 5.0
+
+Key = tuple[uuid.UUID, str, uuid.UUID]
+"""Company, kind, and id of a subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,18 @@ async def is_deleted(
     session: AsyncSession, company_id: uuid.UUID, kind: str, subject_id: uuid.UUID
 ) -> bool:
     """Whether the company had this and deleted it."""
-    query = sa.select(col(tables.Deletion.subject_id)).where(_is(company_id, kind, subject_id))
-    return await session.scalar(query) is not None
+    return bool(await find_deleted(session, [(company_id, kind, subject_id)]))
+
+
+async def find_deleted(session: AsyncSession, subjects: Collection[Key]) -> set[Key]:
+    """Those that their company had and deleted, with one query."""
+    if not subjects:
+        return set()
+    row = tables.Deletion
+    key = sa.tuple_(col(row.company_id), col(row.kind), col(row.subject_id))
+    query = sa.select(col(row.company_id), col(row.kind), col(row.subject_id))
+    found = await session.execute(query.where(key.in_(subjects)))
+    return {(company_id, kind, subject_id) for company_id, kind, subject_id in found}
 
 
 class Deleter:

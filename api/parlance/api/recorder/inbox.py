@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from typing import Protocol
 
 import structlog
-from parlance.contracts.bus import streams
+from parlance.api.recorder import loops
 from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.bus.streams import Consumer
 from parlance.runtime.bus import Bus, Delivery
 from parlance.runtime.clock import Clock
 from parlance.runtime.errors import Retryable
@@ -27,7 +28,6 @@ _UNKNOWN = Counter(
     "parlance_recorder_unknown_events", "Events of a kind that this version does not record."
 )
 
-MAX_HELD = streams.RECORDER.max_ack_pending
 PARALLEL_SUBJECTS = 16
 """Calls, tickets... worked on at the same time; each takes one database connection."""
 PULL_WAIT_SECONDS = 5.0
@@ -39,8 +39,6 @@ MAX_DELIVERIES = 8
 """After so many deliveries an event that we cannot apply, though nothing is away, is given up."""
 _Subject = tuple[str, str]
 """Kind and id."""
-
-KEEP_ALIVE_SECONDS = streams.RECORDER.ack_wait_seconds / 3
 
 
 class Applier(Protocol):
@@ -64,11 +62,15 @@ class Applier(Protocol):
 
 
 class Inbox:
-    """Runs until `stopping` is set; then finishes what is in hand and leaves the rest."""
+    """Reads one consumer until `stopping` is set; then finishes what it holds and leaves the rest.
+
+    It holds as many events as the bus would leave without an ack (`max_ack_pending`).
+    """
 
     def __init__(
         self,
         bus: Bus,
+        consumer: Consumer,
         appliers: Iterable[Applier],
         clock: Clock,
         stopping: asyncio.Event,
@@ -78,6 +80,7 @@ class Inbox:
         max_deliveries: int = MAX_DELIVERIES,
     ) -> None:
         self._bus = bus
+        self._consumer = consumer
         self._appliers = {str(applier.kind): applier for applier in appliers}
         self._clock = clock
         self._stopping = stopping
@@ -104,7 +107,7 @@ class Inbox:
                 task.cancel()
 
     async def _take(self) -> None:
-        room = MAX_HELD - self._held
+        room = self._consumer.max_ack_pending - self._held
         if room <= 0:
             self._has_room.clear()
             await _wait_any(self._has_room, self._stopping)
@@ -113,7 +116,7 @@ class Inbox:
             deliveries = await self._pull(min(64, room))
         except Retryable as fault:
             _TROUBLE.labels("pull").inc()
-            await self._pause(fault.delay_seconds)
+            await loops.pause_for(fault.delay_seconds, self._stopping)
             return
         self.answered_at = self._clock.monotonic()
         unwanted = []
@@ -134,7 +137,7 @@ class Inbox:
     async def _pull(self, batch: int) -> list[Delivery[Envelope]]:
         """Ends early when we are to stop; what arrives too late the bus delivers again."""
         pull = asyncio.ensure_future(
-            self._bus.pull_events(streams.RECORDER, batch=batch, wait_seconds=PULL_WAIT_SECONDS)
+            self._bus.pull_events(self._consumer, batch=batch, wait_seconds=PULL_WAIT_SECONDS)
         )
         stop = asyncio.ensure_future(self._stopping.wait())
         try:
@@ -190,7 +193,7 @@ class Inbox:
                 return True
             if self._stopping.is_set() or self._clock.monotonic() + pause > deadline:
                 return False
-            await self._pause(pause)
+            await loops.pause_for(pause, self._stopping)
             pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
     async def _apply(self, delivery: Delivery[Envelope]) -> None:
@@ -207,7 +210,7 @@ class Inbox:
 
     async def _keep_alive(self) -> None:
         while True:
-            await asyncio.sleep(KEEP_ALIVE_SECONDS)
+            await asyncio.sleep(self._consumer.ack_wait_seconds / 3)
             held = [delivery for lane in self._lanes.values() for delivery in lane]
             for delivery in held:
                 # A lost one costs a second delivery at most, and that is harmless.
@@ -218,15 +221,10 @@ class Inbox:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-
     def _hold(self, change: int) -> None:
         self._held += change
-        _HELD.set(self._held)
-        if self._held < MAX_HELD:
+        _HELD.inc(change)
+        if self._held < self._consumer.max_ack_pending:
             self._has_room.set()
 
 

@@ -30,7 +30,7 @@ class Loops:
             pause = (
                 seconds if is_done else min(max(2 * pause, 1.0), max(seconds, MAX_PAUSE_SECONDS))
             )
-            await self._pause(pause)
+            await pause_for(pause, self._stopping)
 
     async def drain(
         self, seconds: float, name: str, batch: int, action: Callable[[], Awaitable[int]]
@@ -48,7 +48,7 @@ class Loops:
             is_done = await self._attempt(name, count)
             pause = seconds if is_done else min(2 * pause, MAX_PAUSE_SECONDS)
             if done < batch:
-                await self._pause(pause)
+                await pause_for(pause, self._stopping)
 
     async def _attempt(self, name: str, action: Action) -> bool:
         try:
@@ -64,7 +64,9 @@ class Loops:
             return True
         return False
 
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
+
+async def pause_for(seconds: float, stopping: asyncio.Event) -> None:
+    """Sleep, but return at once when `stopping` is set."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()

@@ -107,11 +107,9 @@ class OrphanObjects:
                 for owner in owners
                 if owner not in known
             ]
-            deleted = [
-                suspect for suspect in found if await deletions.is_deleted(session, *suspect.key)
-            ]
-            await suspects.add(session, (each for each in found if each not in deleted))
-        keys = [key for suspect in deleted for key in keys_of[suspect.owner]]
+            deleted = await deletions.find_deleted(session, [each.key for each in found])
+            await suspects.add(session, (each for each in found if each.key not in deleted))
+        keys = [key for each in found if each.key in deleted for key in keys_of[each.owner]]
         for key in keys:
             await self._store.delete(key)
         return len(keys)

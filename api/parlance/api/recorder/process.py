@@ -41,23 +41,29 @@ async def run(settings: Settings, process: Process) -> None:
     async with contextlib.AsyncExitStack() as stack:
         open_ = await _open_adapters(settings, stack)
         areas = registry.build_areas(open_, limits)
-        inbox = Inbox(
-            open_.bus,
-            [applier for area in areas for applier in area.appliers],
-            open_.clock,
-            process.stopping,
-            hold_seconds=limits.hold_results_seconds,
-        )
+        inboxes = [
+            Inbox(
+                open_.bus,
+                recording.consumer,
+                [recording.applier],
+                open_.clock,
+                process.stopping,
+                hold_seconds=limits.hold_results_seconds,
+            )
+            for area in areas
+            for recording in area.recordings
+        ]
         endpoint = await stack.enter_async_context(
             telemetry.serve_health(
                 settings.telemetry,
-                live=lambda: _check_live(inbox, open_.bus, open_.clock),
+                live=lambda: _check_live(inboxes, open_.bus, open_.clock),
                 ready=lambda: _check_ready(open_.database, open_.bus),
             )
         )
         _log.info("recorder started", host=endpoint.host, port=endpoint.port)
         async with asyncio.TaskGroup() as group:
-            group.create_task(inbox.run())
+            for inbox in inboxes:
+                group.create_task(inbox.run())
             _start_loops(group, Loops(process.stopping), open_, areas, limits)
     _log.info("recorder stopped")
 
@@ -127,8 +133,8 @@ def _build_janitor(open_: Adapters, areas: Iterable[Area], limits: RecorderSetti
     return Janitor(steps)
 
 
-async def _check_live(inbox: Inbox, events: Bus, clock: Clock) -> Mapping[str, str]:
-    silent_seconds = clock.monotonic() - inbox.answered_at
+async def _check_live(inboxes: Iterable[Inbox], events: Bus, clock: Clock) -> Mapping[str, str]:
+    silent_seconds = clock.monotonic() - min(inbox.answered_at for inbox in inboxes)
     if events.is_connected and silent_seconds > SILENT_SECONDS:
         return {"bus": f"no answer for {silent_seconds:.0f} s"}
     return {}

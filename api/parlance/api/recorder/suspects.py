@@ -7,6 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from parlance.api.db import tables
+from parlance.api.outbox.deletions import Key
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.ids import CompanySlug
 from parlance.contracts.objects import Owner
@@ -17,7 +18,6 @@ from sqlmodel import col
 _TABLE = tables.SuspectedOrphan
 _KEY = sa.tuple_(col(_TABLE.company_id), col(_TABLE.kind), col(_TABLE.subject_id))
 
-Key = tuple[uuid.UUID, str, uuid.UUID]
 FIRST: Key = (uuid.UUID(int=0), "", uuid.UUID(int=0))
 """Before every key."""
 

@@ -225,6 +225,8 @@ class AnalyzerError(StrEnum):
     UNSUPPORTED_LANGUAGE = "unsupported_language"
     NEEDS_VOICE = "needs_voice"
     """It measures speech, and the document is text."""
+    NEEDS_TEXT = "needs_text"
+    """It measures written messages, and the document was spoken."""
     RULES_UNREADABLE = "rules_unreadable"
     """The company's tracker rules could not be read from the store."""
     DEPENDENCY_FAILED = "dependency_failed"

@@ -148,7 +148,8 @@ class Progress(Value):
     """How far the call is, and what it waits for."""
 
     percent: int = Field(ge=0, le=100)
-    """By `plan_percent` until it is transcribed."""
+    """By `plan_percent` until it is transcribed. Never goes back within one attempt, not
+    even after a reset."""
     stage: Stage
     processed_seconds: float
     total_seconds: float

@@ -15,7 +15,9 @@ from . import subjects
 from .subjects import Kind
 
 MAX_MESSAGE_BYTES = 256 * 1024
-"""Far above any message made here (a window of 29 s is about 2 KiB); a larger one is refused."""
+"""Of an event or a dispatch. Far above any that is made here (a window of 29 s is about 2 KiB), and
+a quarter of what a NATS server takes unless it is told otherwise. `runtime.bus` publishes no larger
+one: a hub holds a thousand messages for each client that reads slowly."""
 
 BY_RECORDER = "recorder"
 """Detail in the id of a failure or cancellation that the recorder itself reports."""

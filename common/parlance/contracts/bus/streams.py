@@ -104,6 +104,15 @@ RECORDER = Consumer(
     ack_wait_seconds=15.0,
     max_ack_pending=256,
 )
+"""The recorder's consumer for the events of calls.
+
+Each further kind of work that is recorded needs a durable consumer of its own, and never a wider
+filter here, for three reasons. A consumer whose filter changes keeps its position in the stream, so
+events of the new kind that are stored before that position would never be delivered. Every process
+declares its consumers, so during an upgrade the old version would set the narrower filter again.
+And `max_ack_pending` counts all kinds together, so events of one kind that cannot be applied would
+keep those of the others from being delivered.
+"""
 TICKET_RECORDER = Consumer(
     stream=EVENTS.name,
     durable="recorder-tickets",
@@ -111,6 +120,7 @@ TICKET_RECORDER = Consumer(
     ack_wait_seconds=15.0,
     max_ack_pending=256,
 )
+"""The recorder's consumer for the events of tickets."""
 OPERATOR = Consumer(
     stream=EVENTS.name,
     durable="operator",

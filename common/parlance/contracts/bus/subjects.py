@@ -45,6 +45,11 @@ def format_job(kind: Kind, priority: Priority) -> str:
     return f"jobs.{kind}.{priority}"
 
 
+def format_jobs_of_kind(kind: Kind) -> str:
+    """Filter for the dispatches of every lane."""
+    return f"jobs.{kind}.*"
+
+
 def parse_job(subject: str) -> tuple[Kind, Priority]:
     match subject.split("."):
         case ["jobs", kind, priority]:

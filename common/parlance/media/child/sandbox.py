@@ -96,7 +96,7 @@ def confine(job: dict[str, Any], parent_pid: int) -> None:
 
 
 def lock() -> list[str]:
-    """Close the door: from here on only computing and the open socket are left.
+    """Give up all further rights: from here on this process can only compute and use its socket.
 
     Returns the names of what holds. The parent decides whether that is enough (`host`).
     """

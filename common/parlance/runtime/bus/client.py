@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from nats.aio.msg import Msg
@@ -11,9 +12,10 @@ from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.js import api
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
-from parlance.contracts.bus import streams, subjects
+from parlance.contracts.bus import envelopes, streams, subjects
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.jobs import ControlAction, Dispatch
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import Priority
 from parlance.runtime import tasks, telemetry
 from parlance.runtime.bus import read as reading
@@ -67,9 +69,7 @@ class Bus:
 
     async def close(self) -> None:
         try:
-            if self.is_connected:
-                for puller in self._pullers.values():
-                    await puller.close()
+            await self.stop_pulling()
         finally:
             await self._connection.close()
 
@@ -89,6 +89,9 @@ class Bus:
         return StoredJob(ack.seq, created, is_repeat=bool(ack.duplicate))
 
     async def _publish(self, subject: str, body: bytes, message_id: str) -> api.PubAck:
+        """Raises Permanent for a message that is too large for the contract or for the server."""
+        if len(body) > envelopes.MAX_MESSAGE_BYTES:
+            raise _build_too_large(body)
         headers = {"Nats-Msg-Id": message_id, **telemetry.current_trace()}
 
         async def publish() -> api.PubAck:
@@ -97,7 +100,7 @@ class Bus:
                     subject, body, timeout=self._settings.request_timeout_seconds, headers=headers
                 )
             except MaxPayloadError as exc:
-                raise Permanent(f"message of {len(body)} bytes is too large") from exc
+                raise _build_too_large(body) from exc
 
         with _PUBLISH_SECONDS.time():
             return await self._until_deadline(f"publish to {subject}", publish)
@@ -116,6 +119,13 @@ class Bus:
         consumer = streams.job_consumer(expected.kind, priority)
         return await self._pull(consumer, expected.model_validate_json, batch, wait_seconds)
 
+    async def stop_pulling(self) -> None:
+        """Withdraw the requests that stand at the server, and give back what they still bring: for
+        a process that goes on without taking more. Without a connection there are none."""
+        pullers, self._pullers = list(self._pullers.values()), {}
+        if self.is_connected:
+            await asyncio.gather(*(puller.close() for puller in pullers))
+
     async def is_job_stored(self, sequence: int) -> bool:
         """Whether the message is still in JOBS: waiting, or being worked on."""
 
@@ -127,6 +137,32 @@ class Bus:
             return True
 
         return await self._once("look at a job", look)
+
+    async def count_jobs(self, kind: Kind) -> int:
+        """How many dispatches of a kind are in JOBS: waiting, or being worked on."""
+
+        async def count() -> int:
+            info = await self._js.stream_info(
+                streams.JOBS.name, subjects_filter=subjects.format_jobs_of_kind(kind)
+            )
+            return sum((info.state.subjects or {}).values())
+
+        return await self._once("count jobs", count)
+
+    async def find_oldest_job(self, kind: Kind, priority: Priority) -> datetime | None:
+        """When the oldest dispatch that is still in a lane was queued; None for an empty lane.
+        Lanes are served in order, so what was queued before it is not there any more."""
+
+        async def find() -> datetime | None:
+            try:
+                message = await self._js.get_msg(
+                    streams.JOBS.name, seq=1, subject=subjects.format_job(kind, priority), next=True
+                )
+            except NotFoundError:
+                return None
+            return message.time
+
+        return await self._once("find the oldest job", find)
 
     async def delete_job(self, sequence: int) -> bool:
         """Take a message out of JOBS; False when it was not there."""
@@ -150,7 +186,7 @@ class Bus:
     @property
     def jobs_epoch(self) -> str:
         """Creation time of JOBS as last seen here, without asking. When it changes, sequences
-        started anew, and an ack for a message from before would hit a stranger's."""
+        started anew, and an ack for a message from before would end another job's message."""
         return self._connection.created.get(streams.JOBS.name, "")
 
     async def jobs_created(self) -> str:
@@ -281,6 +317,10 @@ class Bus:
     async def _created(self, stream: str) -> str:
         info = await self._once(f"look at {stream}", lambda: self._js.stream_info(stream))
         return info.created.isoformat() if info.created else ""
+
+
+def _build_too_large(body: bytes) -> Permanent:
+    return Permanent(f"message of {len(body)} bytes is too large")
 
 
 def _parse_action(data: bytes) -> ControlAction | None:

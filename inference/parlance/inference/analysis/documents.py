@@ -29,6 +29,11 @@ class Unit(NamedTuple):
     text: str
     word_times: tuple[tuple[float, float], ...] = ()
     """(start, end) of every part between spaces; empty where they are not known."""
+    full_text: str = ""
+    """What people see, where `text` has spaces in place of some of it (a quoted reply); otherwise
+    empty. Of the same length as `text`."""
+    written_at: float | None = None
+    """Seconds since 1970, of a written message whose time is known."""
 
     def locate(self, begin: int, end: int) -> tuple[float, float]:
         """When text[begin:end] was said: by word times if known, else by share of characters."""
@@ -62,6 +67,8 @@ class Document:
     """0 in a document without time."""
     tracks: tuple[Track, ...] = ()
     """Voice by speaker; none where nothing was spoken or nobody listened."""
+    redact_pii: bool = False
+    """Whether texts without personal data are wanted too."""
 
     @property
     def duration_seconds(self) -> float:

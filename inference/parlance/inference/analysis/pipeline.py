@@ -15,8 +15,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from parlance.contracts.analysis.insights import AnalyzerError, TrackerRules
+from parlance.inference.analysis import profiles, remote
 from parlance.inference.analysis import progress as progresses
-from parlance.inference.analysis import remote
 from parlance.inference.analysis.documents import Document
 from parlance.inference.analysis.isolation import child, frames, host
 from parlance.inference.analysis.isolation.frames import (
@@ -127,13 +127,14 @@ class Analyst:
     ) -> Analysis:
         async with self._turn:
             ends_at = time.monotonic() + deadline_seconds
-            work = _Work(document, rules, Progress(self._build(rules), ends_at))
+            analyzers = profiles.list_for(document, self._build(rules))
+            work = _Work(document, rules, Progress(analyzers, ends_at))
             progress = work.progress
             try:
                 while progress.remaining and progress.left_seconds > 0:
                     await self._work(work)
             except BaseException:
-                await self.close()  # cancelled in the middle: what it says next is nobody's
+                await self.close()  # cancelled in the middle: its next frames are of this document
                 raise
             progress.fail(progress.remaining, AnalyzerError.TIMED_OUT)
             if _is_worn(work):
@@ -141,7 +142,8 @@ class Analyst:
         return progress.build_analysis()
 
     async def _work(self, work: _Work) -> None:
-        """One process's go at what remains. If it is lost, the analyser it was at has failed."""
+        """Run the remaining analysers in one process. If that is lost, the analyser that was
+        running has failed."""
         progress = work.progress
         code = AnalyzerError.CRASHED
         is_fresh = self._child is None
@@ -159,7 +161,7 @@ class Analyst:
         await self.close()
         if is_fresh or progress.current is not None:
             progress.lose_process(code)
-        # Otherwise it died between two documents, and that is nobody's fault here.
+        # Otherwise the process died between two documents: no analyser of this one caused it.
 
 
 def _is_worn(work: _Work) -> bool:
@@ -177,6 +179,7 @@ async def _send(process: Child, work: _Work) -> None:
             VoiceTrack(speaker=track.speaker, role=track.role, spans=track.spans)
             for track in document.tracks
         ),
+        redact_pii=document.redact_pii,
         rules=work.rules,
         budget_seconds=progress.left_seconds,
         done=tuple(name for name, run in progress.runs.items() if run.ok),

@@ -10,26 +10,33 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from parlance.contracts.analysis.insights import TrackerRules
-from parlance.inference.analysis.analyzers.base import Analyzer
+from parlance.contracts.analysis.insights import AnalyzerError, TrackerRules
+from parlance.inference.analysis.analyzers.base import Analyzer, Loading
+from parlance.inference.analysis.analyzers.conversation import ConversationAnalyzer
 from parlance.inference.analysis.analyzers.keywords import KeywordAnalyzer
+from parlance.inference.analysis.analyzers.language import LanguageAnalyzer
 from parlance.inference.analysis.analyzers.metrics import MetricsAnalyzer
+from parlance.inference.analysis.analyzers.pii import PiiAnalyzer
 from parlance.inference.analysis.analyzers.sentences import SentenceAnalyzer
 from parlance.inference.analysis.analyzers.sentiment import SentimentAnalyzer
 from parlance.inference.analysis.analyzers.summary import SummaryAnalyzer
 from parlance.inference.analysis.analyzers.trackers import TrackerAnalyzer
+from parlance.inference.analysis.documents import Document
 from pydantic_core import to_jsonable_python
 
 
 def build_lexical(rules: TrackerRules | None) -> tuple[Analyzer, ...]:
     """The default profile: CPU only, no model. `rules` None: they could not be read."""
     return (
+        LanguageAnalyzer(),
         SentenceAnalyzer(),
         MetricsAnalyzer(),
+        ConversationAnalyzer(),
         SentimentAnalyzer(),
         KeywordAnalyzer(),
         SummaryAnalyzer(),
         TrackerAnalyzer(rules),
+        PiiAnalyzer(),
     )
 
 
@@ -38,6 +45,22 @@ def plan_order(analyzers: Sequence[Analyzer]) -> tuple[Analyzer, ...]:
     by_name = {analyzer.name: analyzer for analyzer in analyzers}
     graph = {analyzer.name: analyzer.needs for analyzer in analyzers}
     return tuple(by_name[name] for name in graphlib.TopologicalSorter(graph).static_order())
+
+
+def list_for(document: Document, analyzers: Sequence[Analyzer]) -> tuple[Analyzer, ...]:
+    """Those whose runs are listed: to measure no written messages is no failure of a call."""
+    return tuple(
+        analyzer
+        for analyzer in analyzers
+        if analyzer.applies_to(document) is not AnalyzerError.NEEDS_TEXT
+    )
+
+
+def load(analyzers: Sequence[Analyzer]) -> None:
+    """Read models and word lists ahead of the first document."""
+    for analyzer in analyzers:
+        if isinstance(analyzer, Loading):
+            analyzer.load()
 
 
 def hash_config(analyzer: object) -> str:

@@ -23,7 +23,11 @@ _FAILURES = Counter(
     "Analysers that gave no result, by reason.",
     ["analyzer", "error_code"],
 )
-_NOT_APPLICABLE = (AnalyzerError.UNSUPPORTED_LANGUAGE, AnalyzerError.NEEDS_VOICE)
+_NOT_APPLICABLE = (
+    AnalyzerError.UNSUPPORTED_LANGUAGE,
+    AnalyzerError.NEEDS_VOICE,
+    AnalyzerError.NEEDS_TEXT,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,11 @@ class Analysis:
     fields: dict[str, object]
     """Of `Insights`, validated."""
 
-    def build_insights(self, call_id: str, attempt: int) -> Insights:
-        empty = Insights(call_id=call_id, attempt=attempt, analyzers=self.runs)
+    def build_insights(
+        self, *, call_id: str | None = None, ticket_id: str | None = None, attempt: int
+    ) -> Insights:
+        """Of a call or of a ticket."""
+        empty = Insights(call_id=call_id, ticket_id=ticket_id, attempt=attempt, analyzers=self.runs)
         # A copy, as every part was validated when it came in: once more would hold up the loop
         # for a long call, with its thousands of segment sentiments.
         return empty.model_copy(update=self.fields)

@@ -10,6 +10,7 @@ from parlance.inference.analysis.analyzers.base import Findings
 MESSAGES = {
     AnalyzerError.UNSUPPORTED_LANGUAGE: "It does not know the language of this text.",
     AnalyzerError.NEEDS_VOICE: "It measures speech, and this is text.",
+    AnalyzerError.NEEDS_TEXT: "It measures written messages, and this was spoken.",
     AnalyzerError.RULES_UNREADABLE: "The company's tracker rules could not be read.",
     AnalyzerError.DEPENDENCY_FAILED: "An analyser whose result it needs has failed.",
     AnalyzerError.TIMED_OUT: "It did not finish in its share of the time.",

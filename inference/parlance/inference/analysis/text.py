@@ -4,12 +4,18 @@ No language model: rules for languages written with spaces, each Han or kana cha
 its own, so that long texts of any language at least stay bounded.
 """
 
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 MAX_SENTENCE_WORDS = 60
 """A longer stretch without a full stop is cut: speech recognition sometimes omits them all."""
+
+_SHORT_CHARACTERS = 1000
+_REMEMBERED = 1024
+"""Short texts whose words and sentences are kept: more than a document of usual size has, and some
+megabytes at most."""
 
 _WORD = re.compile(
     r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+"
@@ -34,11 +40,23 @@ class Word(NamedTuple):
     end: int
 
 
-def split_words(text: str) -> Iterator[Word]:
-    """Every run of letters and digits, with inner apostrophes; offsets are into `text`."""
+def split_words(text: str) -> Sequence[Word]:
+    """Every run of letters and digits, with inner apostrophes; offsets are into `text`.
+
+    Several analysers ask for the words of the same sentence.
+    """
+    return _recall_words(text) if len(text) <= _SHORT_CHARACTERS else _find_words(text)
+
+
+def _find_words(text: str) -> Sequence[Word]:
     # A typographic apostrophe is one character too, so offsets stay those of the original.
-    for match in _WORD.finditer(text.replace("’", "'")):
-        yield Word(match.group().casefold(), match.start(), match.end())
+    return tuple(
+        Word(match.group().casefold(), match.start(), match.end())
+        for match in _WORD.finditer(text.replace("’", "'"))
+    )
+
+
+_recall_words = functools.lru_cache(maxsize=_REMEMBERED)(_find_words)
 
 
 def count_words(text: str) -> int:
@@ -51,8 +69,16 @@ def split_chunks(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in _CHUNK.finditer(text)]
 
 
-def split_sentences(text: str) -> Iterator[tuple[int, int]]:
+def split_sentences(text: str) -> Sequence[tuple[int, int]]:
     """(begin, end) of every sentence, without the spaces around it."""
+    return _recall_sentences(text) if len(text) <= _SHORT_CHARACTERS else _find_sentences(text)
+
+
+def _find_sentences(text: str) -> Sequence[tuple[int, int]]:
+    return tuple(_iter_sentences(text))
+
+
+def _iter_sentences(text: str) -> Iterator[tuple[int, int]]:
     begin = 0
     for match in _SENTENCE_END.finditer(text):
         if _ABBREVIATION.search(text, max(begin, match.end() - 8), match.end()):
@@ -60,6 +86,9 @@ def split_sentences(text: str) -> Iterator[tuple[int, int]]:
         yield from _cut_long(text, begin, match.end())
         begin = match.end()
     yield from _cut_long(text, begin, len(text))
+
+
+_recall_sentences = functools.lru_cache(maxsize=_REMEMBERED)(_find_sentences)
 
 
 def _cut_long(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:

@@ -32,11 +32,13 @@ async def fetch_in_time(
 ) -> str:
     """Fetch, again if need be, for no longer than the job has time. Raises OutOfTime, and what
     `Fetcher.fetch` raises."""
+    deadline = asyncio.timeout(seconds_left)
     try:
-        async with asyncio.timeout(seconds_left):
+        async with deadline:
             return await patience.persist(FETCHING, fetch_once, min_tries=_TRIES)
     except TimeoutError as exc:
-        assert seconds_left is not None
+        if seconds_left is None or not deadline.expired():
+            raise  # of something that was called; the job's time is not over
         raise OutOfTime(seconds_left) from exc
 
 

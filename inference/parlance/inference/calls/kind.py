@@ -1,15 +1,16 @@
 """Calls as the engine sees them: their task, their events, and what their errors lead to."""
 
+from collections.abc import Callable
+
 from parlance.contracts.bus import calls as call_events
-from parlance.contracts.bus.calls import CallDispatch, Failed
-from parlance.contracts.calls import Stage
+from parlance.contracts.bus.calls import CallDispatch
 from parlance.contracts.crs.meta import Reason
 from parlance.contracts.problems import Problem
 from parlance.inference.asr.errors import AsrFaulted, AsrRejected, AsrUnavailable
 from parlance.inference.calls.errors import FetchFailed, InputRejected, ModelChanged, OutOfTime
 from parlance.inference.calls.task import CallTask, Tools
 from parlance.inference.engine import endings
-from parlance.inference.engine.endings import Crashed, Ending, Rejected
+from parlance.inference.engine.endings import Crashed, Ending
 from parlance.inference.engine.kinds import Run
 from parlance.media.errors import MediaError
 from parlance.runtime.errors import ObjectNotFound
@@ -21,21 +22,16 @@ class CallKind:
     dispatch_type = CallDispatch
     events = call_events.EVENTS
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, *, find_problem: Callable[[], str | None]) -> None:
+        """`find_problem` says why no audio can be read."""
         self._tools = tools
+        self._find_problem = find_problem
+
+    def find_problem(self) -> str | None:
+        return self._find_problem()
 
     def build_task(self, run: Run[CallDispatch]) -> CallTask:
         return CallTask(self._tools, run)
-
-    @staticmethod
-    def build_failed(rejected: Rejected) -> Failed:
-        return Failed(
-            reason=rejected.reason,
-            code=rejected.problem.code,
-            message=rejected.message,
-            stage=Stage.TRANSCRIBE,
-            retryable=rejected.problem.retryable,
-        )
 
     @staticmethod
     def plan_ending(error: BaseException) -> Ending | None:

@@ -7,7 +7,8 @@ from parlance.inference.engine.waits import Awaited
 
 
 class CallProgress:
-    """Moves forward only."""
+    """Moves forward only, as the operator's does: after a reset it stays until the windows of the
+    other model are further than those that were dropped."""
 
     def __init__(self) -> None:
         self._processed_seconds = 0.0
@@ -26,6 +27,11 @@ class CallProgress:
         self._processed_seconds = max(self._processed_seconds, ready.processed_seconds)
         self._total_seconds = self._total_seconds or ready.total_seconds
 
+    @property
+    def stage(self) -> Stage:
+        """What the call is at, and fails in if it fails now."""
+        return Stage.INSIGHTS if self._is_transcribed else Stage.TRANSCRIBE
+
     def build_event(self, awaited: Awaited | None) -> Progress:
         done = self._is_transcribed
         processed_seconds = self._total_seconds if done else self._processed_seconds
@@ -33,7 +39,7 @@ class CallProgress:
             percent=call_events.TRANSCRIBED_PERCENT
             if done
             else call_events.plan_percent(processed_seconds, self._total_seconds),
-            stage=Stage.INSIGHTS if done else Stage.TRANSCRIBE,
+            stage=self.stage,
             processed_seconds=processed_seconds,
             total_seconds=self._total_seconds,
             waiting_for=awaited.reason if awaited else None,

@@ -18,6 +18,7 @@ from parlance.contracts.bus.calls import (
     Analyzed,
     CallDispatch,
     EventType,
+    Failed,
     Progress,
     Reset,
     SegmentsReady,
@@ -42,6 +43,7 @@ from parlance.inference.calls.recording import WindowOpener, WindowStream
 from parlance.inference.calls.timing import StageTimer
 from parlance.inference.calls.transcription import MODEL, Tally, Transcription
 from parlance.inference.engine import waits
+from parlance.inference.engine.endings import Rejected
 from parlance.inference.engine.gate import Gate
 from parlance.inference.engine.kinds import Run
 from parlance.inference.engine.patience import Patience
@@ -91,18 +93,23 @@ class CallTask:
                 self._past.take_window(done)
                 self._progress.note_window(done)
             case EventType.RESET:
-                self._take_reset(parse_data(event, Reset))
+                self._past.take_reset(parse_data(event, Reset))
             case EventType.TRANSCRIBED:
                 self._past.take_transcribed(parse_data(event, Transcribed))
             case _:
                 pass
 
-    def _take_reset(self, reset: Reset) -> None:
-        self._past.take_reset(reset)
-        self._progress = CallProgress()
-
     def build_sign(self, awaited: Awaited | None) -> Progress:
         return self._progress.build_event(awaited)
+
+    def build_failed(self, rejected: Rejected) -> Failed:
+        return Failed(
+            reason=rejected.reason,
+            code=rejected.problem.code,
+            message=rejected.message,
+            stage=self._progress.stage,
+            retryable=rejected.problem.retryable,
+        )
 
     async def run(self) -> None:
         if Stage.TRANSCRIBE not in self._run.dispatch.stages:
@@ -125,7 +132,7 @@ class CallTask:
         call_id = self._run.dispatch.call_id
         id_ = subjects.format_reset_id(call_id, self._past.resets + 1, model.hash)
         await self._run.reporter.publish(reset, id_=id_)
-        self._take_reset(reset)
+        self._past.take_reset(reset)
 
     async def _recall_transcript(self, model: ModelInfo) -> Transcript | None:
         """What an earlier run stored and announced: only insights are missing then."""
@@ -271,7 +278,7 @@ class CallTask:
         )
         document = await asyncio.to_thread(documents.build_document, transcript)
         analysis = await self._tools.analyze(document, tracker_rules)
-        return analysis.build_insights(dispatch.call_id, dispatch.attempt)
+        return analysis.build_insights(call_id=dispatch.call_id, attempt=dispatch.attempt)
 
     def _note_asr(self, stream: WindowStream, tally: Tally) -> None:
         self._timings["asr_wait"] = tally.wait_seconds

@@ -63,7 +63,7 @@ class Tally:
     first_segment_at: float | None = None
     """Monotonic time of the first segment on the bus."""
     wait_seconds: float = 0.0
-    """Time in which nothing could be published because the model was still at it."""
+    """Time in which nothing could be published because the model was still transcribing."""
 
 
 _Pending = tuple[Window, asyncio.Task[AsrWindow] | None]

@@ -9,6 +9,7 @@ history         what earlier runs of the same work published
 endings         every way a run can end, and which error leads to which
 kinds         what a kind of work must bring: its task, its events, its errors
 reporter      events of one run
+details         what the ids of its events tell of the run
 signs           signs of life, and what the run waits for
 waits             what a run waits for at the moment
 patience      trying again while something is away

@@ -42,7 +42,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Each kind of work says it in an event of its own (`WorkKind.build_failed`)."""
+    """Each kind of work says it in an event of its own (`Task.build_failed`)."""
 
     reason: Reason
     problem: Problem
@@ -56,7 +56,7 @@ class HandedBack:
     delay_seconds: float = HANDOVER_DELAY_SECONDS
 
     def build_event(self, attempt: int, deliveries: int) -> Retrying:
-        """The attempt stays the same: being handed back is nobody's failure."""
+        """The attempt stays the same: a run that hands its message back has not failed."""
         return Retrying(
             reason=self.reason,
             message=self.message,

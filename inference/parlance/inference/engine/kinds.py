@@ -52,6 +52,11 @@ class Task(Protocol):
         """The data of a sign of life: how far the work is, and what the run waits for."""
         ...
 
+    def build_failed(self, rejected: Rejected) -> Value:
+        """The data of the event that says that the work failed; asked for also when `run` was not
+        called."""
+        ...
+
     async def run(self) -> None:
         """Do the work and publish its events, the last one included. What it raises decides how
         the run ends (`endings`)."""
@@ -66,8 +71,8 @@ class WorkKind(Protocol[D]):
     @property
     def events(self) -> KindEvents: ...
     def build_task(self, run: Run[D]) -> Task: ...
-    def build_failed(self, rejected: Rejected) -> Value:
-        """The data of the event that says that the work failed."""
+    def find_problem(self) -> str | None:
+        """Why this worker cannot do such work at present; it then takes none of it."""
         ...
 
     def plan_ending(self, error: BaseException) -> Ending | None:

@@ -127,7 +127,10 @@ class WorkerLoop:
         return self._slots - len(self._running) - len(self._polls)
 
     def _may_ask(self, lane: Lane) -> bool:
-        """Whether the lane has no poll yet and leaves the lanes above it their slots."""
+        """Whether the worker can do work of the lane, and the lane has no poll yet and leaves the
+        lanes above it their slots."""
+        if lane.kind.find_problem() is not None:
+            return False
         kept = self._kept_slots[lane.priority]
         below = sum(self._kept_slots[polled.priority] > kept for polled in self._polls.values())
         is_room = len(self._running) + below < self._slots - kept and self._free_slots() > 0
@@ -228,18 +231,30 @@ class WorkerLoop:
             await asyncio.wait(self._running, timeout=min(left, _DRAIN_TURN_SECONDS))
 
     async def _give_back_polled(self) -> None:
-        """What a poll still brings is for others. A cancelled one loses nothing: the bus keeps
-        what arrives late and gives it back when it is closed."""
+        """What a poll still brings is for others, and at once: a drain may take minutes. The bus
+        keeps what arrives for a poll that was cancelled, until it is told to give it back."""
         polls = list(self._polls)
         self._polls.clear()
         for poll in polls:
             poll.cancel()
-        for result in await asyncio.gather(*polls, return_exceptions=True):
-            if not isinstance(result, BaseException):
-                for delivery in result:
-                    await delivery.nak(0.0)
-        for arrival in self._take_postponed():
-            await arrival.delivery.nak(0.0)
+        results = await asyncio.gather(*polls, return_exceptions=True)
+        polled = [
+            delivery
+            for result in results
+            if not isinstance(result, BaseException)
+            for delivery in result
+        ]
+        postponed = [arrival.delivery for arrival in self._take_postponed()]
+        await asyncio.gather(*map(_give_back, [*polled, *postponed]))
+        await self._bus.stop_pulling()
+
+
+async def _give_back(delivery: JobDelivery[Dispatch]) -> None:
+    """If that fails, the message comes again after its ack wait; others are still given back."""
+    try:
+        await delivery.nak(0.0)
+    except BusUnavailable as exc:
+        _log.warning("not given back", subject=delivery.value.subject_id, error=str(exc))
 
 
 async def _measure_lag() -> None:

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import structlog
 from parlance.contracts.bus.jobs import ControlAction, Dispatch
 from parlance.contracts.crs.meta import Reason
-from parlance.inference.engine import endings, metrics
+from parlance.inference.engine import details, endings, metrics
 from parlance.inference.engine.endings import (
     Crashed,
     Ending,
@@ -63,10 +63,9 @@ class Runner(Generic[D]):
         self._bus = bus
         self._kind = kind
         self._lease = Lease(bus, delivery)
-        self._deliveries = delivery.attempts
-        self._reporter = Reporter(
-            bus, self._lease, kind.events, clock, patience, deliveries=delivery.attempts
-        )
+        self._number = delivery.attempts
+        """Of the run, by which its events name it: the delivery that it begins with."""
+        self._reporter = Reporter(bus, self._lease, kind.events, clock, patience, run=self._number)
         waits = Waits(clock)
         self._signs = Signs(self._reporter, waits, clock)
         self._run = Run(
@@ -79,6 +78,8 @@ class Runner(Generic[D]):
         )
         self._sleep = sleep
         self._history = History(delivery.value)
+        self._task: Task | None = None
+        """The one built last."""
         self._is_claimed = False
         self._work: asyncio.Task[Ending] | None = None
         self._stop_ending: Ending | None = None
@@ -129,7 +130,7 @@ class Runner(Generic[D]):
 
     async def run(self) -> Ending:
         """Never raises but for cancellation; what went wrong is in the ending."""
-        if self._deliveries > 1:
+        if self._number > 1:
             metrics.REDELIVERIES.inc()
         name = {self.dispatch.kind.value: self.dispatch.subject_id}
         with (
@@ -170,8 +171,9 @@ class Runner(Generic[D]):
 
     def _count_crash(self, crashed: Crashed) -> Ending:
         """A crash in the work itself is counted as a lost run by the next run that claims it. One
-        before that may come again and again, so it is counted here, by what was read so far."""
-        lost_runs = self._history.count_lost_runs(self._lease.earlier_deliveries)
+        before that leaves no event and may come again and again, so it is counted here, by the
+        deliveries and what was read so far."""
+        lost_runs = self._history.count_open_deliveries(self._lease.earlier_deliveries)
         is_too_often = not self._is_claimed and lost_runs > self.dispatch.backoff_limit
         return endings.give_up(lost_runs) if is_too_often else crashed
 
@@ -183,6 +185,10 @@ class Runner(Generic[D]):
         if isinstance(claimed, Ending):
             return claimed
         self._is_claimed = True
+        if self._number > 1:
+            # Should this run be lost before its first event, the next one would not count it. Of
+            # the first run that is put up with: the first events of a call are not held up.
+            await self._signs.give(claimed.build_sign, None)
         async with self._signs.kept_up(claimed.build_sign):
             await claimed.run()
         return Finished()
@@ -197,7 +203,7 @@ class Runner(Generic[D]):
         seen_sequence: int | None = None
         while True:
             dispatch, earlier = self._lease.dispatch, self._lease.earlier_deliveries
-            task = self._kind.build_task(self._run)
+            task = self._task = self._kind.build_task(self._run)
             history = self._history = History(dispatch)
             await history.read(self._bus, self._kind.events, task.recall)
             if history.is_settled():
@@ -222,7 +228,7 @@ class Runner(Generic[D]):
             "run ended",
             ending=type(ending).__name__,
             attempt=self.dispatch.attempt,
-            delivery=self._deliveries,
+            delivery=self._number,
             seconds=round(time.monotonic() - self._run.taken_at, 3),
             reason="" if isinstance(ending, Finished) else ending.message,
         )
@@ -238,10 +244,14 @@ class Runner(Generic[D]):
             case Stopped():
                 await self._reporter.publish(ending.build_event())
             case Rejected():
-                await self._reporter.publish(self._kind.build_failed(ending))
+                task = self._task or self._kind.build_task(self._run)
+                await self._reporter.publish(task.build_failed(ending))
             case HandedBack():
                 event = ending.build_event(self.dispatch.attempt, self._lease.deliveries)
-                await self._reporter.publish(event, detail=str(self._deliveries))
+                await self._reporter.publish(event, detail=details.format_run(self._number))
+            case Crashed() if self._task is not None and self._is_claimed:
+                # The next run counts this one as lost only if it has said something.
+                await self._signs.give(self._task.build_sign, None)
             case _:
                 pass
 

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
-from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.values import Value
+from parlance.inference.engine import details
 from parlance.inference.engine.reporter import Reporter
 from parlance.inference.engine.waits import Awaited, Waits
 from parlance.runtime import tasks
@@ -25,17 +25,8 @@ _LOOK_SECONDS = 1.0
 _WAIT_SECONDS = 2.0
 """A shorter wait is not worth telling: a connection that was lost is made again."""
 
-_SIGN = "worker"
-_DOUBT = "doubt"
-"""Labels in the ids of signs: of a run that works, and of one that only holds the message."""
-
 BuildSign = Callable[[Awaited | None], Value]
 """Makes the data of a sign: how far the work is, and what it waits for."""
-
-
-def is_doubt(event: Envelope) -> bool:
-    """Whether a worker only says that it holds the work and has not begun it."""
-    return f".{_DOUBT}." in event.id
 
 
 class Signs:
@@ -50,11 +41,11 @@ class Signs:
 
     async def give_doubt(self, build_sign: BuildSign) -> None:
         """Say that the work is held and not yet begun, and how far it was before."""
-        await self._reporter.publish_sign(build_sign(None), _DOUBT)
+        await self._reporter.publish_sign(lambda: build_sign(None), details.DOUBT)
 
     async def give(self, build_sign: BuildSign, awaited: Awaited | None) -> None:
         """Say at once that the run lives and what it waits for."""
-        await self._reporter.publish_sign(build_sign(awaited), _SIGN)
+        await self._reporter.publish_sign(lambda: build_sign(awaited), details.WORKER)
         self._told = awaited
 
     @asynccontextmanager

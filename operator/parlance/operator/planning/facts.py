@@ -63,7 +63,7 @@ class Facts:
     total_seconds: float = 0.0
     waiting: Waiting | None = None
     is_analyzed: bool = False
-    """The worker is done; only the recorder's word is missing."""
+    """The worker has delivered its result; the recorder has not yet said whether it was stored."""
     verdict: Verdict | None = None
 
     @property

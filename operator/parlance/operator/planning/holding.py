@@ -22,8 +22,8 @@ def suspend(job: CallJob, *, now: datetime) -> Plan:
     status = statuses.set_condition(
         job, status, ConditionType.SUSPENDED, True, Reason.SUSPENDED, message, now=now
     )
-    # No note for a job that waits for its first dispatch: should the wish be taken back before this
-    # plan is carried out, the dispatch that follows would find a note that nobody clears.
+    # No note for a job that waits for its first dispatch: if `spec.suspend` is unset before
+    # this plan is carried out, the dispatch that follows would find a note that nothing clears.
     note = (PutNote(ControlAction.PAUSE),) if was_dispatched else ()
     return Plan(
         steps=(*note, *statuses.drop_message(job.status)),

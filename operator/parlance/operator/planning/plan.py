@@ -85,7 +85,8 @@ def _conclude(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
 
 
 def _await_recorder(job: CallJob, facts: Facts, observed: Observed) -> Plan | None:
-    """The worker's part is done: neither wish nor deadline can change the outcome any more."""
+    """The worker has delivered its result: no cancel, suspend or deadline can change the
+    outcome any more."""
     if not facts.is_analyzed:
         return None
     if _is_bus_rebuilt(job, observed):

@@ -28,7 +28,7 @@ class DropMessage:
 
     sequence: int
     stream_created: str
-    """Of the stream that it lies in: in another one the sequence is a stranger's."""
+    """Of the stream that it lies in: in another one the sequence belongs to another message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pytest
 from parlance.api.recorder.inbox import Inbox
 from parlance.contracts import ids
 from parlance.contracts.bus import calls as call_events
+from parlance.contracts.bus import streams
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import Stage
@@ -70,6 +71,7 @@ async def running(
     stopping = asyncio.Event()
     inbox = Inbox(
         bus,
+        streams.RECORDER,
         [applier],
         SystemClock(),
         stopping,

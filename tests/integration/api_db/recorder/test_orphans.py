@@ -15,6 +15,7 @@ from parlance.contracts import ids, objects
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.ids import CallId, CompanySlug
 from parlance.runtime.clock import ManualClock
+from sqlalchemy import event
 
 from tests.integration.api_db import support
 from tests.integration.api_db.support import Parts, Tenant
@@ -198,6 +199,29 @@ async def test_what_is_left_of_a_deleted_call_is_deleted_at_once(
     clock.advance(2 * HOUR)
     assert await orphans.delete() == 1
     assert await support.list_keys(parts) == []
+
+
+async def test_many_owners_cost_no_more_statements_than_one(
+    parts: Parts, acme: Tenant, orphans: OrphanObjects, clock: ManualClock
+) -> None:
+    statements: list[object] = []
+    engine = parts.database._engine.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda *values: statements.append(values[2]))
+    await put_audio(parts, acme.slug)
+    clock.advance(2 * HOUR)
+    await orphans.delete()  # also reads the id of the company, once
+    statements.clear()
+    await orphans.delete()
+    of_one = len(statements)
+    for _ in range(4):
+        await put_audio(parts, acme.slug)
+    clock.advance(2 * HOUR)
+    statements.clear()
+    await orphans.delete()
+    of_five = len(statements)
+
+    assert await count_suspects(parts) == 5
+    assert of_five == of_one
 
 
 async def test_the_folder_of_an_unknown_company_is_left_alone(

@@ -1,13 +1,15 @@
 """Which events the inbox hands on. How it holds and orders them is tested on a real NATS."""
 
 import asyncio
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
 from parlance.api.recorder.inbox import Inbox
 from parlance.contracts import ids
-from parlance.contracts.bus import envelopes
+from parlance.contracts.bus import envelopes, streams
 from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.bus.streams import Consumer
 from parlance.contracts.ids import CompanySlug
 from parlance.contracts.values import Value
 from parlance.runtime.clock import SystemClock
@@ -46,8 +48,10 @@ class FakeDelivery:
 @dataclass
 class FakeBus:
     deliveries: list[FakeDelivery] = field(default_factory=list)
+    asked: set[Consumer] = field(default_factory=set)
 
-    async def pull_events(self, *_: object, **__: object) -> list[FakeDelivery]:
+    async def pull_events(self, consumer: Consumer, **_: object) -> list[FakeDelivery]:
+        self.asked.add(consumer)
         return self.deliveries
 
 
@@ -63,9 +67,20 @@ async def test_events_of_a_kind_that_nobody_applies_are_acked_and_the_others_app
     applier = CallsOnly(stopping)
     deliveries = [build_delivery("ticket.queued"), build_delivery("call.started")]
     bus: Any = FakeBus(deliveries)
-    inbox = Inbox(bus, [applier], SystemClock(), stopping, hold_seconds=1)
+    inbox = Inbox(bus, streams.RECORDER, [applier], SystemClock(), stopping, hold_seconds=1)
     async with asyncio.timeout(10):
         await inbox.run()
 
     assert applier.applied == ["call.started"]
     assert all(delivery.is_acked for delivery in deliveries)
+
+
+async def test_an_inbox_reads_the_consumer_that_it_is_given() -> None:
+    stopping = asyncio.Event()
+    bus: Any = FakeBus([build_delivery("call.started")])
+    tickets = dataclasses.replace(streams.RECORDER, durable="recorder-tickets")
+    inbox = Inbox(bus, tickets, [CallsOnly(stopping)], SystemClock(), stopping, hold_seconds=1)
+    async with asyncio.timeout(10):
+        await inbox.run()
+
+    assert bus.asked == {tickets}

@@ -57,7 +57,7 @@ async def test_all_that_needs_no_voice_works_on_text() -> None:
     async with pipeline.open_analyst() as analyst:
         analysis = await analyst.analyze(TICKET, rules)
 
-    insights = analysis.build_insights("ticket", 1)
+    insights = analysis.build_insights(ticket_id="ticket", attempt=1)
     failed = {run.name: run.error_code for run in insights.analyzers if not run.ok}
     assert failed == {"metrics": AnalyzerError.NEEDS_VOICE}
     assert insights.sentiment is not None

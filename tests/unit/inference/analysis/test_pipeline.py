@@ -27,7 +27,7 @@ from tests.unit.inference.analysis import calls
 
 PROFILES = "tests.unit.inference.analysis.broken_profile"
 NO_RULES = TrackerRules()
-NAMES = ("sentences", "metrics", "sentiment", "keywords", "summary", "trackers")
+NAMES = ("language", "sentences", "metrics", "sentiment", "keywords", "summary", "trackers", "pii")
 
 
 def short_call() -> Transcript:
@@ -63,7 +63,7 @@ async def analyze(
             analyst = await stack.enter_async_context(pipeline.open_analyst())
         document = documents.build_document(transcript)
         analysis = await analyst.analyze(document, rules, deadline_seconds=deadline_seconds)
-    return analysis.build_insights(transcript.call_id, transcript.attempt)
+    return analysis.build_insights(call_id=transcript.call_id, attempt=transcript.attempt)
 
 
 def errors_of(insights: Insights) -> dict[str, str]:

@@ -63,7 +63,7 @@ async def test_each_fails_alone_and_the_local_ones_do_not_notice() -> None:
     async with pipeline.open_analyst(remote_analyzers=remotes) as analyst:
         analysis = await analyst.analyze(DOCUMENT)
 
-    insights = analysis.build_insights("call", 1)
+    insights = analysis.build_insights(call_id="call", attempt=1)
     assert insights.extra == {"topics": ["Hello there."]}
     assert insights.metrics is not None
     assert {run.name: run.error_code for run in insights.analyzers if not run.ok} == {

@@ -16,6 +16,7 @@ from tests.unit.inference.analysis import calls
 from tests.unit.inference.analysis.calls import unit
 
 LEXICAL = profiles.build_lexical(TrackerRules())
+OF_CALLS = profiles.list_for(calls.build_call(), LEXICAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Orphan(ForEverything):
 
 def ran(past: Past | None = None, language: str = "en") -> list[Ended]:
     document = calls.build_call(unit("Good day."), language=language)
-    reports = runner.run_analyzers(document, LEXICAL, budget_seconds=10, past=past)
+    reports = runner.run_analyzers(document, OF_CALLS, budget_seconds=10, past=past)
     return [report for report in reports if isinstance(report, Ended)]
 
 
@@ -52,24 +53,30 @@ def test_each_may_use_an_equal_share_of_what_is_left() -> None:
 
     shares = [
         report.share_seconds
-        for report in runner.run_analyzers(document, LEXICAL, budget_seconds=60)
+        for report in runner.run_analyzers(document, OF_CALLS, budget_seconds=60)
         if isinstance(report, Began)
     ]
 
-    # 60 / 6 at first; what the quick ones leave falls to the later ones: 60 / 1 in the end.
-    assert shares[0] == pytest.approx(10, abs=0.5)
+    # 60 / 8 at first; what the quick ones leave falls to the later ones: 60 / 1 in the end.
+    assert shares[0] == pytest.approx(7.5, abs=0.5)
     assert shares[-1] == pytest.approx(60, abs=3)
     assert shares == sorted(shares)
 
 
 def test_a_second_process_does_only_what_is_left_and_what_that_needs() -> None:
-    past = Past(done=("sentences", "metrics", "sentiment", "trackers"), failed=("keywords",))
+    past = Past(
+        done=("language", "sentences", "metrics", "sentiment", "trackers", "pii"),
+        failed=("keywords",),
+    )
 
     assert {ended.run.name for ended in ran(past)} == {"sentences", "summary"}
 
 
 def test_a_second_process_does_not_do_what_nobody_needs() -> None:
-    past = Past(done=("sentences", "metrics", "keywords", "summary"), failed=("sentiment",))
+    past = Past(
+        done=("language", "sentences", "metrics", "keywords", "summary", "pii"),
+        failed=("sentiment",),
+    )
 
     assert {ended.run.name for ended in ran(past)} == {"trackers"}
 

@@ -4,7 +4,7 @@ import pytest
 from asr.config import parse_config
 from asr.errors import InvalidWindow
 from asr.options import Options
-from asr.vocabulary import Vocabulary
+from asr.vocabulary import MAX_PROMPT_TOKENS, Vocabulary
 
 START, NO_TIMESTAMPS, PREVIOUS = 50257, 50362, 50360
 
@@ -29,6 +29,17 @@ def test_a_hint_stands_before_the_start(vocabulary: Vocabulary) -> None:
     assert prompt[0] == PREVIOUS
     assert prompt[-1] == START
     assert vocabulary.decode(prompt) == " Parlance"
+
+
+@pytest.mark.parametrize("timestamps", [True, False])
+def test_a_hint_of_too_many_tokens_keeps_its_end(vocabulary: Vocabulary, timestamps: bool) -> None:
+    options = Options(prompt="京" * 490 + " Parlance", timestamps=timestamps)
+
+    prompt = vocabulary.build_prompt(options)
+
+    assert len(prompt) == MAX_PROMPT_TOKENS
+    assert prompt[0] == PREVIOUS
+    assert vocabulary.decode(prompt).endswith("京 Parlance")
 
 
 @pytest.mark.parametrize("language", ["auto", "en", "en-GB", "EN_us"])

@@ -1,9 +1,11 @@
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from parlance.contracts.problems import Problem
-from parlance.inference.calls.errors import FetchFailed, InputRejected
+from parlance.inference.calls import fetching
+from parlance.inference.calls.errors import FetchFailed, InputRejected, OutOfTime
 from parlance.inference.calls.fetching import UriFetcher
 from parlance.media.errors import EmptyFile, UnsupportedMedia
 from parlance.runtime import fetch
@@ -76,6 +78,24 @@ async def test_an_empty_answer_is_refused(objects: Store) -> None:
 async def test_an_address_that_is_down_may_be_tried_again(objects: Store) -> None:
     with pytest.raises(FetchFailed):
         await _fetch(objects, _Internet(failure=fetch.UpstreamFailed()))
+
+
+async def test_a_fetch_that_outlasts_the_job_is_out_of_time() -> None:
+    with pytest.raises(OutOfTime):
+        await fetching.fetch_in_time(_never, fakes.build_patience(), 0.01)
+
+
+async def test_a_timeout_of_the_fetch_itself_is_not_the_end_of_the_jobs_time() -> None:
+    async def fetch_once() -> str:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        await fetching.fetch_in_time(fetch_once, fakes.build_patience(), 60.0)
+
+
+async def _never() -> str:
+    await asyncio.Event().wait()
+    return ""
 
 
 async def test_an_address_that_refuses_is_final(objects: Store) -> None:

@@ -1,4 +1,4 @@
-"""What the errors of a call lead to, and how its failure is told."""
+"""What the errors of a call lead to."""
 
 import pytest
 from parlance.contracts.crs.meta import Reason
@@ -32,9 +32,8 @@ def test_what_lies_in_the_input_fails_the_call(error: Exception, reason: str, co
     ending = _plan(error)
 
     assert isinstance(ending, Rejected)
-    failed = CallKind.build_failed(ending)
-    assert (failed.reason, failed.code) == (reason, code)
-    assert failed.message
+    assert (ending.reason, ending.problem.code) == (reason, code)
+    assert ending.message
 
 
 @pytest.mark.parametrize("error", [AsrUnavailable("UNAVAILABLE"), ModelChanged("a", "b")])

@@ -2,11 +2,20 @@
 
 import asyncio
 import dataclasses
+from typing import NoReturn
 
 import numpy as np
 import pytest
 from parlance.contracts.analysis.insights import Insights
-from parlance.contracts.bus.calls import Analyzed, Failed, Reset, Retrying, Started, Transcribed
+from parlance.contracts.bus.calls import (
+    Analyzed,
+    Failed,
+    Progress,
+    Reset,
+    Retrying,
+    Started,
+    Transcribed,
+)
 from parlance.contracts.bus.envelopes import Envelope, parse_data
 from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.calls import ChannelPolicy, ModelInfo, Role, Stage, Transcript
@@ -22,6 +31,7 @@ from parlance.inference.engine.endings import (
     Stopped,
 )
 from parlance.media.errors import UndecodableAudio
+from parlance.runtime.errors import Permanent
 from parlance.runtime.store import Store
 
 from tests.unit.inference import fakes
@@ -145,11 +155,51 @@ async def test_a_run_with_another_model_tells_clients_to_drop_what_was_said(
 
     assert bus.types == [
         *("started", "segment", "segment"),
-        *("reset", "started", "segment", "segment", "segment", "transcribed", "analyzed"),
+        *("progress", "reset"),
+        *("started", "segment", "segment", "segment", "transcribed", "analyzed"),
     ]
     assert parse_data(bus.find("call.reset"), Reset).model_hash == fakes.MODEL.hash
     started = [parse_data(e, Started) for e in bus.events if e.type == "call.started"]
     assert [event.resumed_windows for event in started] == [0, 0]
+
+
+async def test_a_reset_takes_no_progress_back(
+    bus: FakeBus, objects: Store, tools: Tools, transcriber: FakeTranscriber
+) -> None:
+    """The operator's progress does not go back either; clients are told both."""
+    await _lose_after_two_windows(bus, objects, OTHER_MODEL)
+    transcriber.failures = [RuntimeError("a defect, which makes the run say how far it is")]
+
+    await fakes.build_runner(bus, tools, fakes.build_delivery(bus, attempts=2)).run()
+
+    signs = [parse_data(e, Progress).percent for e in bus.events if e.type == "call.progress"]
+    assert "reset" in bus.types
+    assert len(signs) == 2
+    assert signs[0] == signs[1] > 0
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise Permanent("refused")
+
+
+async def test_a_failure_while_transcribing_tells_so(
+    bus: FakeBus, objects: Store, transcriber: FakeTranscriber
+) -> None:
+    broken = fakes.build_tools(objects, FakeStream([], failure=Permanent("no")), transcriber)
+
+    await fakes.build_runner(bus, broken, fakes.build_delivery(bus)).run()
+
+    assert parse_data(bus.find("call.failed"), Failed).stage is Stage.TRANSCRIBE
+
+
+async def test_a_failure_after_the_transcript_is_one_of_insights(
+    bus: FakeBus, tools: Tools
+) -> None:
+    broken = dataclasses.replace(tools, analyze=_refuse)
+
+    await fakes.build_runner(bus, broken, fakes.build_delivery(bus)).run()
+
+    assert parse_data(bus.find("call.failed"), Failed).stage is Stage.INSIGHTS
 
 
 async def test_a_model_that_comes_back_says_its_windows_again(

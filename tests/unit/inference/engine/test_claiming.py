@@ -47,6 +47,7 @@ def _runner(
 async def test_a_call_that_took_its_worker_down_too_often_fails(
     bus: FakeBus, tools: Tools, transcriber: FakeTranscriber
 ) -> None:
+    fakes.lose_runs(bus, 4)
     delivery, doubts = fakes.build_delivery(bus, attempts=5), Doubts()
     doubts.end_one()
 
@@ -62,6 +63,7 @@ async def test_a_call_that_another_worker_is_still_heard_of_does_not_fail(
     bus: FakeBus, tools: Tools
 ) -> None:
     """NATS was away: nobody heard the other one's heartbeats, and the message came here."""
+    fakes.lose_runs(bus, 4)
     doubts = Doubts()
     run = asyncio.create_task(
         _runner(bus, tools, fakes.build_delivery(bus, attempts=5), doubts).run()
@@ -82,6 +84,7 @@ async def test_a_call_that_another_worker_is_still_heard_of_does_not_fail(
 async def test_two_workers_in_doubt_are_no_sign_of_life_to_each_other(
     bus: FakeBus, tools: Tools
 ) -> None:
+    fakes.lose_runs(bus, 4)
     doubts = Doubts()
     runs = [
         _runner(bus, tools, fakes.build_delivery(bus, attempts=n), doubts).run() for n in (5, 6)
@@ -117,6 +120,7 @@ async def test_a_message_that_is_adopted_in_doubt_has_no_lost_runs(
     bus: FakeBus, tools: Tools, attempt: int, epoch: str
 ) -> None:
     """A later attempt, or the same one sent again after all of NATS was lost."""
+    fakes.lose_runs(bus, 4)
     doubts = Doubts()
     runner = _runner(bus, tools, fakes.build_delivery(bus, attempts=5), doubts)
     run = asyncio.create_task(runner.run())
@@ -131,6 +135,7 @@ async def test_a_message_that_is_adopted_in_doubt_has_no_lost_runs(
 
 
 async def test_a_message_that_is_lost_in_doubt_fails_no_call(bus: FakeBus, tools: Tools) -> None:
+    fakes.lose_runs(bus, 4)
     doubts, delivery = Doubts(), fakes.build_delivery(bus, attempts=5)
     run = asyncio.create_task(_runner(bus, tools, delivery, doubts).run())
     await doubts.until(1)
@@ -167,6 +172,57 @@ async def test_being_handed_back_often_is_no_reason_to_fail(bus: FakeBus, tools:
     ending = await _runner(bus, tools, fakes.build_delivery(bus, attempts=5)).run()
 
     assert isinstance(ending, Finished)
+
+
+async def test_deliveries_that_no_run_took_do_not_fail_a_call(bus: FakeBus, tools: Tools) -> None:
+    """Given back by workers that shut down, or dropped with their connections."""
+    ending = await _runner(bus, tools, fakes.build_delivery(bus, attempts=9)).run()
+
+    assert isinstance(ending, Finished)
+
+
+async def test_a_run_that_is_lost_before_its_first_result_counts(
+    bus: FakeBus, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the first delivery's, whose events are not held up for that."""
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(tools.transcriber, "identify", never)
+    for attempts in range(1, 4):
+        delivery = fakes.build_delivery(bus, attempts=attempts, backoff_limit=1)
+        run = asyncio.create_task(_runner(bus, tools, delivery).run())
+        for _ in range(100):
+            await asyncio.sleep(0)
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+    doubts = Doubts()
+    doubts.end_one()
+
+    last = fakes.build_delivery(bus, attempts=4, backoff_limit=1)
+    ending = await _runner(bus, tools, last, doubts).run()
+
+    assert isinstance(ending, Rejected)
+    assert ending.reason == "BackoffLimitExceeded"
+
+
+async def test_a_run_that_crashes_before_its_first_event_counts(
+    bus: FakeBus, tools: Tools, transcriber: FakeTranscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crash() -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(transcriber, "identify", crash)
+    doubts = Doubts()
+    doubts.end_one()
+    deliveries = [
+        fakes.build_delivery(bus, attempts=attempts, backoff_limit=1) for attempts in range(1, 4)
+    ]
+
+    endings = [await _runner(bus, tools, delivery, doubts).run() for delivery in deliveries]
+
+    assert [type(ending) for ending in endings] == [Crashed, Crashed, Rejected]
 
 
 async def test_a_crash_before_the_lost_runs_are_counted_counts_as_one(

@@ -60,14 +60,44 @@ async def test_runs_that_handed_the_message_back_are_not_lost_runs() -> None:
     earlier = Retrying(reason="Retrying", message="", next_attempt=1)
     given_up_by_the_operator = _event(handed_back, attempt=1)
     past = await _read(
-        _event(earlier),
+        _event(earlier, detail="1"),
         given_up_by_the_operator,
-        _event(handed_back, attempt=2),
-        _event(handed_back, attempt=2, detail="2"),
+        _begun(1),
+        _event(handed_back, attempt=2, detail="1"),
+        _begun(2),
+        _begun(3),
+        _event(handed_back, attempt=2, detail="3"),
+        _begun(4),
         attempt=2,
     )
 
     assert past.count_lost_runs(earlier_deliveries=4) == 2
+
+
+def _begun(run: int) -> Envelope:
+    return fakes.build_sign(1, run=run).model_copy(
+        update={"attempt": 2, "id": f"{fakes.CALL_ID}.2.progress.worker.{run}.1"}
+    )
+
+
+async def test_deliveries_that_no_run_took_are_not_lost_runs() -> None:
+    """Given back by a worker that shut down, or dropped with a connection."""
+    past = await _read(fakes.build_sign(1, run=4))
+
+    assert past.count_lost_runs(earlier_deliveries=7) == 1
+
+
+async def test_runs_of_a_message_whose_stream_was_lost_do_not_count_for_the_next_one() -> None:
+    past = await _read(*(fakes.build_sign(1, run=run) for run in range(1, 6)))
+
+    assert past.count_lost_runs(earlier_deliveries=0) == 0
+
+
+async def test_a_run_that_only_doubted_is_not_lost() -> None:
+    sign = fakes.build_sign(1)
+    doubt = sign.model_copy(update={"id": sign.id.replace(".worker.", ".doubt.")})
+
+    assert (await _read(doubt)).count_lost_runs(earlier_deliveries=3) == 0
 
 
 async def test_the_newest_event_is_one_of_somebody_who_does_the_work() -> None:
@@ -81,7 +111,7 @@ async def test_the_newest_event_is_one_of_somebody_who_does_the_work() -> None:
 async def test_an_event_that_does_not_fit_is_skipped_and_counted() -> None:
     """A worker before a rolling upgrade wrote it, without a field that there is now."""
     handed_back = Retrying(reason="Retrying", message="", next_attempt=1)
-    older = _event(handed_back).model_copy(update={"data": {"message": ""}})
+    older = _event(handed_back, detail="1").model_copy(update={"data": {"message": ""}})
     skipped = _count_skipped()
 
     past = await _read(older, _event(handed_back, detail="2"))

@@ -15,7 +15,6 @@ from parlance.contracts.lifecycle import Step
 from parlance.contracts.problems import Problem
 from parlance.contracts.values import Value
 from parlance.inference.asr.errors import AsrUnavailable
-from parlance.inference.calls.kind import CallKind
 from parlance.inference.engine import endings
 from parlance.inference.engine.endings import Ending, Rejected
 from parlance.inference.engine.kinds import Run
@@ -60,6 +59,9 @@ class TicketTask:
     def build_sign(self, awaited: Awaited | None) -> Sign:
         return Sign()
 
+    def build_failed(self, rejected: Rejected) -> Failed:
+        return Failed(code=rejected.problem.code)
+
     async def run(self) -> None:
         if self._run.dispatch.ticket_id == "unreadable":
             raise UnicodeError
@@ -93,8 +95,8 @@ class TicketKind:
     def build_task(self, run: Run[TicketDispatch]) -> TicketTask:
         return TicketTask(run, self.is_read)
 
-    def build_failed(self, rejected: Rejected) -> Failed:
-        return Failed(code=rejected.problem.code)
+    def find_problem(self) -> str | None:
+        return None
 
     def plan_ending(self, error: BaseException) -> Ending | None:
         if isinstance(error, UnicodeError):
@@ -108,12 +110,15 @@ class _AbsentModel(FakeTranscriber):
 
 
 class _Rig:
-    def __init__(self, objects: Store, transcriber: FakeTranscriber) -> None:
+    def __init__(
+        self, objects: Store, transcriber: FakeTranscriber, *, problem: str | None = None
+    ) -> None:
+        """`problem` keeps the worker from calls."""
         self.bus, self.tickets = FakeBus(), TicketKind()
         tools = fakes.build_tools(objects, FakeStream([fakes.build_window(0)]), transcriber)
         self._loop = WorkerLoop(
             self.bus,
-            [CallKind(tools), self.tickets],
+            [fakes.build_kind(tools, problem=problem), self.tickets],
             SystemClock(),
             fakes.build_patience(60),
             slots=4,
@@ -155,6 +160,19 @@ async def test_a_ticket_does_not_wait_for_the_speech_model(objects: Store) -> No
 
     assert (answers, call_answers) == (["ack"], [])
     assert rig.bus.find("ticket.read").subject == "t1"
+
+
+async def test_a_worker_that_cannot_read_audio_takes_no_calls_but_other_work(
+    objects: Store,
+) -> None:
+    rig = _Rig(objects, FakeTranscriber(), problem="no sandbox")
+    call = rig.bus.deliver(fakes.build_dispatch())
+
+    answers = await _until_answered(rig.deliver_ticket("t1"))
+    await rig.stop()
+
+    assert answers == ["ack"]
+    assert rig.bus.lanes[Priority.STANDARD] == [call]
 
 
 async def test_each_kind_says_its_failure_in_its_own_words(objects: Store) -> None:

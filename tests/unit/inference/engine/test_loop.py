@@ -7,9 +7,9 @@ from parlance.contracts.bus.calls import CallDispatch
 from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.calls import Priority
 from parlance.contracts.ids import CallId, new_call_id
-from parlance.inference.calls.kind import CallKind
 from parlance.inference.engine.loop import WorkerLoop
 from parlance.runtime.clock import Clock, ManualClock, SystemClock
+from parlance.runtime.errors import BusUnavailable
 from parlance.runtime.store import Store
 
 from tests.unit.inference import fakes
@@ -23,7 +23,11 @@ class _Rig:
         stream = FakeStream([fakes.build_window(0)])
         tools = fakes.build_tools(objects, stream, self.transcriber)
         self.loop = WorkerLoop(
-            self.bus, [CallKind(tools)], clock or SystemClock(), fakes.build_patience(), slots=slots
+            self.bus,
+            [fakes.build_kind(tools)],
+            clock or SystemClock(),
+            fakes.build_patience(),
+            slots=slots,
         )
         self.stopping = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
@@ -159,7 +163,7 @@ async def test_a_message_that_comes_while_a_run_answers_its_own_gets_a_run_of_it
 async def test_a_message_that_waited_for_a_run_to_end_is_not_answered_after_its_stream_was_lost(
     rig: _Rig,
 ) -> None:
-    """Its number is a stranger's then."""
+    """Its number belongs to another message then."""
     held = rig.bus.deliver(fakes.build_dispatch(attempt=1), sequence=5)
 
     def lose_stream() -> None:
@@ -216,6 +220,52 @@ async def test_a_drain_hands_back_what_does_not_finish_and_takes_nothing_new(rig
     assert rig.bus.types[-1] == "retrying"
     taken = {request.request_id.split("/")[0] for request in rig.transcriber.requests}
     assert taken.isdisjoint(waiting)
+
+
+async def test_a_drain_gives_back_what_its_polls_brought_though_one_of_them_fails(
+    rig: _Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gates = {priority: asyncio.Event() for priority in Priority}
+    brought = [
+        FakeDelivery(fakes.build_dispatch(call_id=new_call_id(), priority=priority))
+        for priority in Priority
+    ]
+
+    async def pull_jobs(
+        expected: object, priority: Priority, *, batch: int, wait_seconds: float
+    ) -> list[FakeDelivery[CallDispatch]]:
+        if not wait_seconds:
+            return []
+        try:
+            await gates[priority].wait()
+        except asyncio.CancelledError:  # it came just when the poll was cancelled
+            return [each for each in brought if each.value.priority is priority]
+        return []
+
+    async def fail(delay_seconds: float) -> None:
+        raise BusUnavailable("nak")
+
+    monkeypatch.setattr(rig.bus, "pull_jobs", pull_jobs)
+    monkeypatch.setattr(brought[0], "nak", fail)
+    rig.start()
+    await asyncio.sleep(0.05)
+
+    await rig.stop()
+
+    assert [each.answers for each in brought] == [[], ["nak 0"], ["nak 0"]]
+
+
+async def test_a_drain_stops_pulling_before_it_waits_for_what_runs(rig: _Rig) -> None:
+    rig.transcriber.open.clear()
+    rig.bus.deliver(fakes.build_dispatch())
+    rig.start(drain_seconds=600)
+    await rig.until(lambda: bool(rig.transcriber.requests))
+
+    rig.stopping.set()
+    await rig.until(lambda: rig.bus.is_pulling_stopped)
+
+    assert rig.task is not None
+    assert not rig.task.done()
 
 
 async def test_a_worker_that_drains_for_long_is_alive(objects: Store) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from parlance.contracts.bus.calls import Progress
 from parlance.contracts.bus.envelopes import parse_data
 from parlance.contracts.calls import Stage
-from parlance.inference.engine import signs
+from parlance.inference.engine import details
 from parlance.inference.engine.signs import Signs
 from parlance.inference.engine.waits import STORE, Awaited, Waits
 from parlance.runtime.clock import ManualClock, SystemClock
@@ -35,12 +35,12 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 async def test_a_run_that_has_nothing_to_say_says_that_it_lives_and_how_far_it_is() -> None:
     bus, clock = FakeBus(), SystemClock()
-    given = Signs(fakes.build_reporter(bus, deliveries=2), Waits(clock), clock)
+    given = Signs(fakes.build_reporter(bus, run=2), Waits(clock), clock)
     async with given.kept_up(_build_sign, quiet_seconds=0.02, look_seconds=0.005):
         await _until(lambda: bus.types.count("progress") >= 2)
 
     assert parse_data(bus.find("call.progress"), Progress) == _build_sign(None)
-    assert not signs.is_doubt(bus.events[0])
+    assert not details.is_doubt(bus.events[0])
 
 
 async def test_a_wait_is_told_once_when_it_lasts_and_its_end_too() -> None:
@@ -84,4 +84,4 @@ async def test_doubt_is_told_from_work() -> None:
     await Signs(fakes.build_reporter(bus), Waits(clock), clock).give_doubt(_build_sign)
 
     assert bus.types == ["progress"]
-    assert signs.is_doubt(bus.events[0])
+    assert details.is_doubt(bus.events[0])

@@ -4,7 +4,6 @@ import uuid
 from datetime import datetime
 from typing import Any, ClassVar
 
-import sqlalchemy as sa
 from parlance.api.db.tables import base
 from parlance.api.db.tables.base import Table
 
@@ -17,7 +16,6 @@ class SuspectedOrphan(Table, table=True):
     """
 
     __tablename__: ClassVar[Any] = "suspected_orphans"
-    __table_args__ = (sa.Index(None, "first_seen_at"),)
 
     company_id: uuid.UUID = base.company_column(primary_key=True)
     kind: str = base.kind_column()

@@ -20,7 +20,8 @@ class OutboxRow(Table, table=True):
     __tablename__: ClassVar[Any] = "outbox"
     __table_args__ = (
         sa.UniqueConstraint("kind", "subject_id"),
-        sa.Index(None, "priority", "created_at", "id"),
+        # The order in which the relay sends the rows of one kind.
+        sa.Index(None, "kind", "priority", "created_at", "id"),
     )
 
     id: uuid.UUID = base.id_column()

@@ -16,6 +16,7 @@ from parlance.api.events.hub import Topic
 from parlance.api.http import etag
 from parlance.api.http.errors import Refused
 from parlance.api.identity.principal import Principal
+from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.problems import Problem
@@ -95,6 +96,10 @@ class CallReader:
             except Refused:  # deleted just now
                 return Ended(None)
         return Ended(replies.build_ended(call, self.principal.company_slug))
+
+    async def is_end(self, event: Envelope) -> bool:
+        """A call ends once."""
+        return True
 
 
 async def fetch_completed(

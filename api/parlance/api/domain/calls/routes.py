@@ -252,11 +252,11 @@ class CallsController(Controller):
         reader = CallReader(calls.database, principal, base_url, queries.parse_id(call_id))
         await reader.fetch_row()  # 404 before the stream begins
         last_id = following.parse_last_id(request.headers.get("Last-Event-ID"), from_)
-        position = await following.find_position(calls.hub, reader.topic, last_id)
+        position = await following.find_position(calls.hub, reader.topic, last_id, reader)
         if position.is_finished:
             return Response(None, status_code=204)  # tells an EventSource not to come back
         body = following.follow(calls.hub, reader.topic, position, reader)
-        return following.build_response(body, calls.gate.keep_asking(request))
+        return following.build_response(body, calls.gate.keep_asking(request, reader.topic.kinds))
 
     @post(
         "/{call_id:str}/cancel",

@@ -12,6 +12,9 @@ ENGLISH = "en"
 # Written without spaces: every readable token is a word of its own.
 UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 BROKEN = "\ufffd"
+CONTEXT_TOKENS = 448
+"""What Whisper's decoder holds, prompt and text together."""
+MAX_PROMPT_TOKENS = CONTEXT_TOKENS // 2
 
 
 class Vocabulary:
@@ -28,18 +31,18 @@ class Vocabulary:
         self._start = self._special("<|startoftranscript|>")
 
     def build_prompt(self, options: Options) -> list[int]:
-        """Tokens the decoder starts from; raise InvalidWindow for a language it does not know.
+        """Tokens the decoder starts from, at most `MAX_PROMPT_TOKENS`; raise InvalidWindow for a
+        language it does not know.
 
         `auto` stands as English until `with_language` puts the detected language in.
         """
         language = self.resolve_language(options.language)
-        prompt = self._encode_previous(options.prompt)
-        prompt.append(self._start)
+        start = [self._start]
         if self.is_multilingual:
-            prompt += [self._special(f"<|{language}|>"), self._special("<|transcribe|>")]
+            start += [self._special(f"<|{language}|>"), self._special("<|transcribe|>")]
         if not options.timestamps:
-            prompt.append(self.timestamp_begin - 1)
-        return prompt
+            start.append(self.timestamp_begin - 1)
+        return self._encode_previous(options.prompt, MAX_PROMPT_TOKENS - len(start)) + start
 
     def with_language(self, prompt: Sequence[int], token: str) -> list[int]:
         """`prompt` with the language token `token` (`<|de|>`) in its place."""
@@ -82,11 +85,13 @@ class Vocabulary:
             pending = []
         return words
 
-    def _encode_previous(self, text: str) -> list[int]:
+    def _encode_previous(self, text: str, max_tokens: int) -> list[int]:
+        """Of a text that is too long the end is kept, as Whisper keeps the end of what was said
+        before: 500 characters of Chinese are more tokens than the decoder has places."""
         if not text.strip():
             return []
         ids = self._tokenizer.encode(f" {text.strip()}", add_special_tokens=False).ids
-        return [self._special("<|startofprev|>"), *ids]
+        return [self._special("<|startofprev|>"), *ids[-(max_tokens - 1) :]]
 
     def _special(self, token: str) -> int:
         identifier = self._tokenizer.token_to_id(token)

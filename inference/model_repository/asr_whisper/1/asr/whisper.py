@@ -10,14 +10,14 @@ from typing import Any
 import ctranslate2
 import numpy as np
 
-from asr import batching, guards, mel, memory, segments, tails, words
+from asr import batching, guards, mel, memory, segments, tails, vocabulary, words
 from asr.config import Config
 from asr.engine import Transcript, Window
 from asr.options import AUTO, Options
 from asr.vocabulary import Vocabulary
 
-# Whisper's decoder holds 448 tokens; half of them is its own limit for one text.
-MAX_NEW_TOKENS = 224
+# Half of what the decoder holds is Whisper's own limit for one text; the prompt has the other half.
+MAX_NEW_TOKENS = vocabulary.CONTEXT_TOKENS // 2
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ document (and what it needs) to fields of `Insights`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from parlance.contracts.analysis.insights import AnalyzerError
 from parlance.contracts.values import Value
@@ -17,6 +17,9 @@ class Shared:
     """What analysers hand to those that need them; filled in the order of `profiles.plan_order`."""
 
     sentences: Sequence[Sentence] = ()
+    language: str = ""
+    """Of the document, found out where it was not given; `Document.language` says the same to all
+    that run after it."""
 
 
 class Findings(Value):
@@ -38,6 +41,15 @@ class Analyzer(Protocol):
 
     def run(self, document: Document, shared: Shared) -> Findings:
         """CPU only, deterministic, in the analysis process."""
+        ...
+
+
+@runtime_checkable
+class Loading(Protocol):
+    """An analyser that reads a model or word lists, which takes a while."""
+
+    def load(self) -> None:
+        """Read them ahead, so that the first document does not wait."""
         ...
 
 

@@ -175,7 +175,7 @@ class KeywordAnalyzer:
 
     name: ClassVar[str] = "keywords"
     version: ClassVar[str] = "1"
-    needs: ClassVar[tuple[str, ...]] = ("sentences",)
+    needs: ClassVar[tuple[str, ...]] = ("language", "sentences")
     options: KeywordOptions = DEFAULT
 
     def applies_to(self, document: Document) -> AnalyzerError | None:

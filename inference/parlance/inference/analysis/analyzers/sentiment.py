@@ -5,6 +5,7 @@ speech. The lexicon is read on first use, which takes some 50 ms.
 """
 
 import functools
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -17,6 +18,9 @@ from parlance.inference.analysis.documents import Document
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 LANGUAGES = ("en",)
+_SHORT_CHARACTERS = 300
+_REMEMBERED = 4096
+"""Sentences whose score is kept."""
 _POLAR = 0.05
 """VADER's own cut between neutral and not."""
 _TREND = 0.1
@@ -95,7 +99,29 @@ def _list_speakers(document: Document) -> Iterable[str]:
 
 
 def _compound(sentence: str) -> float:
-    return float(load_lexicon().polarity_scores(sentence)["compound"])
+    return _recall_compound(sentence) if len(sentence) <= _SHORT_CHARACTERS else _measure(sentence)
+
+
+def _measure(sentence: str) -> float:
+    lexicon = load_lexicon()
+    if _is_neutral(sentence, lexicon):
+        return 0.0
+    return float(lexicon.polarity_scores(sentence)["compound"])
+
+
+# The sentences of text blocks come again and again.
+_recall_compound = functools.lru_cache(maxsize=_REMEMBERED)(_measure)
+
+
+def _is_neutral(sentence: str, lexicon: SentimentIntensityAnalyzer) -> bool:
+    """Whether VADER finds no word to score, which is quicker to see than its score: then it sums up
+    to 0, and emphasis of 0 is 0 too."""
+    words = sentence.lower().split()
+    return (
+        lexicon.lexicon.keys().isdisjoint(words)
+        and lexicon.lexicon.keys().isdisjoint(word.strip(string.punctuation) for word in words)
+        and (sentence.isascii() or lexicon.emojis.keys().isdisjoint(sentence))
+    )
 
 
 def _mean(weighted: Iterable[tuple[int, float]]) -> Sentiment:
@@ -147,7 +173,10 @@ class SentimentAnalyzer:
 
     name: ClassVar[str] = "sentiment"
     version: ClassVar[str] = "1"
-    needs: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ("language",)
+
+    def load(self) -> None:
+        load_lexicon()
 
     def applies_to(self, document: Document) -> AnalyzerError | None:
         return check_language(document, LANGUAGES)

@@ -7,6 +7,7 @@ so it works for any language written with spaces.
 
 import heapq
 import math
+import operator
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -120,10 +121,13 @@ def rank(
     similarities: Sequence[Mapping[int, float]], options: SummaryOptions = DEFAULT
 ) -> list[float]:
     """PageRank over the similarities; a sentence like no other spreads its weight evenly."""
+    places = range(len(similarities))
     totals = [sum(row.values()) for row in similarities]
+    # Full rows: at most `max_candidates` of them, and sums over them run in C.
+    matrix = [[row.get(j, 0.0) for j in places] for row in similarities]
     scores = [1 / len(similarities)] * len(similarities)
     for _ in range(options.max_rounds):
-        fresh = _spread(scores, similarities, totals, options.damping)
+        fresh = _spread(scores, matrix, totals, options.damping)
         change = sum(abs(new - old) for new, old in zip(fresh, scores, strict=True))
         scores = fresh
         if change < options.tolerance:
@@ -133,19 +137,19 @@ def rank(
 
 def _spread(
     scores: Sequence[float],
-    similarities: Sequence[Mapping[int, float]],
+    matrix: Sequence[Sequence[float]],
     totals: Sequence[float],
     damping: float,
 ) -> list[float]:
     """One round: every sentence hands its score on, in proportion to similarity."""
     loose = sum(score for score, total in zip(scores, totals, strict=True) if not total)
-    fresh = [(1 - damping + damping * loose) / len(scores)] * len(scores)
-    for score, row, total in zip(scores, similarities, totals, strict=True):
-        if total:
-            share = damping * score / total
-            for j, cosine in row.items():
-                fresh[j] += share * cosine
-    return fresh
+    base = (1 - damping + damping * loose) / len(scores)
+    shares = [
+        damping * score / total if total else 0.0
+        for score, total in zip(scores, totals, strict=True)
+    ]
+    # The matrix is symmetric, so its rows are its columns.
+    return [base + sum(map(operator.mul, row, shares)) for row in matrix]
 
 
 def _choose(

@@ -4,6 +4,7 @@ All phrases of all rules are looked for in one pass over each speaker's words, s
 does not grow with the number of rules.
 """
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
@@ -89,13 +90,7 @@ class _Node:
 
 def apply_trackers(document: Document, rules: Sequence[TrackerRule]) -> tuple[TrackerResult, ...]:
     """One result per rule, in the order of the rules."""
-    root = _Node()
-    usable = {
-        number
-        for number, rule in enumerate(rules)
-        for phrase in dict.fromkeys(rule.phrases)
-        if root.add(phrase, number)
-    }
+    root, usable = _plant(tuple(rules))
     found = [_Found() for _ in rules]
     places = {} if document.is_timed else {u.id: n for n, u in enumerate(document.units)}
     for units in group_by_speaker(document.units).values():
@@ -115,6 +110,20 @@ def apply_trackers(document: Document, rules: Sequence[TrackerRule]) -> tuple[Tr
         _decide(rule, found[number], is_decidable=is_decidable(number, rule))
         for number, rule in enumerate(rules)
     )
+
+
+@functools.lru_cache(maxsize=16)
+def _plant(rules: tuple[TrackerRule, ...]) -> tuple[_Node, frozenset[int]]:
+    """The phrases of all rules, and which rules have any. Kept, since many short documents come
+    with the same rules."""
+    root = _Node()
+    usable = frozenset(
+        number
+        for number, rule in enumerate(rules)
+        for phrase in dict.fromkeys(rule.phrases)
+        if root.add(phrase, number)
+    )
+    return root, usable
 
 
 def parse_phrase(phrase: str) -> tuple[tuple[str, bool], ...]:

@@ -5,6 +5,7 @@ Pure Python that is busy for seconds would stop a worker's heartbeats, and text 
 find an input that hangs a parser or eats memory; here it can be timed, bounded and killed.
 """
 
+import gc
 import os
 import pkgutil
 import resource
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from parlance.contracts.analysis.insights import TrackerRules
+from parlance.inference.analysis import profiles
 from parlance.inference.analysis.analyzers.base import Analyzer
 from parlance.inference.analysis.documents import Document, Track, Unit
 from parlance.inference.analysis.isolation import frames, runner
@@ -38,6 +40,8 @@ def main(arguments: Sequence[str]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     reader, writer = _take_pipes()
     profile: Profile = pkgutil.resolve_name(profile_name)
+    profiles.load(profile(None))
+    gc.freeze()  # what is loaded stays; the collector need not walk over it for each document
     try:
         while (frame := _read(reader)) is not None:
             order = Order.model_validate_json(frame.payload)
@@ -74,10 +78,11 @@ def _serve(order: Order, units: list[Unit], profile: Profile, writer: BinaryIO) 
         language=order.language,
         duration_ms=order.duration_ms,
         tracks=tuple(Track(track.speaker, track.role, track.spans) for track in order.tracks),
+        redact_pii=order.redact_pii,
     )
     reports = runner.run_analyzers(
         document,
-        profile(order.rules),
+        profiles.list_for(document, profile(order.rules)),
         budget_seconds=order.budget_seconds,
         past=Past(order.done, order.failed),
     )

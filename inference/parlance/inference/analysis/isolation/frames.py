@@ -28,8 +28,10 @@ HEADER = struct.Struct(">cI")
 MAX_FRAME_BYTES = 64 * 2**20
 """More is no frame but a broken stream."""
 UNITS_PER_FRAME = 200
-_NOBODYS = {"call_id": "", "attempt": 0}
-"""What `Insights` must say, and parts do not: whose they are."""
+_REQUIRED_FIELDS = len(Unit._fields) - len(Unit._field_defaults)
+_DEFAULTS = tuple(Unit._field_defaults.get(name) for name in Unit._fields)
+_NO_SUBJECT = {"attempt": 0}
+"""Required fields of `Insights` that a part leaves empty: the worker knows whose they are."""
 _ITEMS_PER_PART = 500
 _RESULTS_PER_PART = 10
 """Of lists: one tracker alone may bring 200 hits."""
@@ -68,6 +70,7 @@ class Order(Value):
     language: str
     duration_ms: int = 0
     tracks: tuple[VoiceTrack, ...] = ()
+    redact_pii: bool = False
     rules: TrackerRules | None = None
     budget_seconds: float
     done: tuple[str, ...] = ()
@@ -109,7 +112,16 @@ def format_value(kind: Kind, value: Value) -> bytes:
 
 
 def format_units(units: Sequence[Unit]) -> bytes:
-    return format_frame(Kind.UNITS, json.dumps(units, ensure_ascii=False).encode())
+    """Fields at the end that have their default are left out: most units have only the first."""
+    rows = [_trim(unit) for unit in units]
+    return format_frame(Kind.UNITS, json.dumps(rows, ensure_ascii=False).encode())
+
+
+def _trim(unit: Unit) -> tuple[object, ...]:
+    count = len(unit)
+    while count > _REQUIRED_FIELDS and unit[count - 1] == _DEFAULTS[count - 1]:
+        count -= 1
+    return unit[:count]
 
 
 def parse_units(payload: bytes) -> list[Unit]:
@@ -121,9 +133,10 @@ def parse_units(payload: bytes) -> list[Unit]:
             start,
             end,
             text,
-            tuple((a, b) for a, b in word_times),
+            tuple((a, b) for a, b in rest[0]) if rest else (),
+            *rest[1:],
         )
-        for id_, speaker, role, start, end, text, word_times in json.loads(payload)
+        for id_, speaker, role, start, end, text, *rest in json.loads(payload)
     ]
 
 
@@ -131,7 +144,7 @@ def format_parts(findings: Findings) -> Iterator[bytes]:
     """The findings as sparse `Insights`, long ones in several parts. See `merge_part`."""
     for name in type(findings).model_fields:
         for piece in _cut(getattr(findings, name)):
-            part = Insights.model_validate(_NOBODYS | {name: piece})
+            part = Insights.model_validate(_NO_SUBJECT | {name: piece})
             yield format_frame(Kind.PART, part.model_dump_json(exclude_unset=True).encode())
 
 
@@ -150,7 +163,7 @@ def _cut(value: object) -> Iterator[object]:
 def merge_part(fields: dict[str, object], payload: bytes) -> None:
     """Add one part to the fields of `Insights` gathered so far: lists and mappings grow."""
     part = Insights.model_validate_json(payload)
-    for name in part.model_fields_set - set(_NOBODYS):
+    for name in part.model_fields_set - set(_NO_SUBJECT):
         fields[name] = _joined(fields.get(name), getattr(part, name))
 
 

@@ -60,7 +60,12 @@ async def start_child(profile: str, memory_mib: int) -> Child:
     """Start an analysis process. Raises ChildLost."""
     # Not the worker's environment: its secrets are no business of text analysis. A fixed hash
     # seed makes the order of sets, and so every result, the same in every process.
-    environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONHASHSEED": "0"}
+    environment = {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "PYTHONHASHSEED": "0",
+        # Each thread of the library under numpy would take 40 MB of the address space.
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -3,6 +3,7 @@
 Lives in the analysis process, on its main thread (the timer is a signal). Called by `child`.
 """
 
+import dataclasses
 import signal
 import time
 import traceback
@@ -101,7 +102,13 @@ class _Session:
             return fail(AnalyzerError.OUT_OF_MEMORY)
         except Exception:  # noqa: BLE001  the border of isolation: a fault is the analyser's own
             return fail(AnalyzerError.INTERNAL, traceback.format_exc())
+        self._note_language()
         return reports.build_success(analyzer, findings, seconds=time.monotonic() - began)
+
+    def _note_language(self) -> None:
+        """The analysers that follow read a document whose language is known."""
+        if self.shared.language and not self.document.language:
+            self.document = dataclasses.replace(self.document, language=self.shared.language)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Room for more kinds than calls: tables named for what they belong to, keys of (kind, subject).
 
-Renames and empty columns only, so it is as quick with many rows as with none. Processes of the
-version before do not know the new names and answer 503 until they are replaced; they lose nothing.
+Renames and empty columns, and one index of the outbox that is built anew. The outbox holds only
+what is not sent yet, so this is quick however many calls there are. Processes of the version before
+do not know the new names and answer 503 until they are replaced; they lose nothing.
 """
 
 from alembic import op
@@ -26,6 +27,13 @@ def upgrade() -> None:
 
     op.drop_constraint(op.f("ck_outbox_outboxkind"), "outbox", type_="check")
     op.alter_column("outbox", "kind", server_default=None)
+    op.drop_index(op.f("ix_outbox_priority_created_at_id"), table_name="outbox")
+    op.create_index(
+        op.f("ix_outbox_kind_priority_created_at_id"),
+        "outbox",
+        ["kind", "priority", "created_at", "id"],
+        unique=False,
+    )
 
     op.alter_column("deletions", "call_id", new_column_name="subject_id")
     op.alter_column(
@@ -62,12 +70,6 @@ def upgrade() -> None:
             "company_id", "kind", "subject_id", name=op.f("pk_suspected_orphans")
         ),
     )
-    op.create_index(
-        op.f("ix_suspected_orphans_first_seen_at"),
-        "suspected_orphans",
-        ["first_seen_at"],
-        unique=False,
-    )
     row_security.protect("suspected_orphans")
 
 
@@ -88,6 +90,13 @@ def downgrade() -> None:
     op.create_primary_key(op.f("pk_deletions"), "deletions", ["call_id"])
 
     op.execute("DELETE FROM outbox WHERE kind <> 'call'")
+    op.drop_index(op.f("ix_outbox_kind_priority_created_at_id"), table_name="outbox")
+    op.create_index(
+        op.f("ix_outbox_priority_created_at_id"),
+        "outbox",
+        ["priority", "created_at", "id"],
+        unique=False,
+    )
     op.alter_column("outbox", "kind", server_default="call")
     op.create_check_constraint(op.f("ck_outbox_outboxkind"), "outbox", "kind IN ('call')")
 

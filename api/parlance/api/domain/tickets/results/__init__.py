@@ -1,0 +1,1 @@
+"""What the recorder writes about tickets."""

@@ -1,0 +1,68 @@
+"""Reads what a worker left of a ticket in the object store, and trusts it only when its hash is
+right. Called by `applier`, which also has it deleted afterwards.
+"""
+
+import asyncio
+import hashlib
+
+import structlog
+from parlance.api.db import text
+from parlance.contracts import objects
+from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.bus.tickets import Analyzed
+from parlance.contracts.ids import CompanySlug, TicketId
+from parlance.runtime.errors import InvalidKey, ObjectNotFound, Permanent, RuntimeFault
+from parlance.runtime.store import Store
+from pydantic import ValidationError
+
+_log = structlog.get_logger(__name__)
+
+_LARGE_BYTES = 64 * 1024
+"""From here on insights are parsed in a thread, so that other events go on."""
+
+
+class BrokenArtefact(Permanent):
+    """The insights are missing, were changed, or do not fit the contract."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"artefact {key}: {problem}")
+        self.key = key
+        self.problem = problem
+
+
+async def fetch_insights(store: Store, analyzed: Analyzed) -> tuple[Insights, bytes]:
+    """The insights and their bytes, without NUL. Raises BrokenArtefact or StoreUnavailable."""
+    key = analyzed.insights_key
+    try:
+        data = await store.get_bytes(key)
+    except (ObjectNotFound, InvalidKey) as exc:
+        raise BrokenArtefact(key, "missing") from exc
+    if len(data) > _LARGE_BYTES:
+        return await asyncio.to_thread(_parse, analyzed, data)
+    return _parse(analyzed, data)
+
+
+async def delete_attempt(
+    store: Store, company: CompanySlug, ticket_id: TicketId, attempt: int
+) -> None:
+    """Everything that this attempt and older ones left. What cannot be deleted now goes with a
+    later attempt, or with the ticket."""
+    try:
+        prefix = objects.format_ticket_prefix(company, ticket_id)
+        async for stored in store.list(prefix):
+            found = objects.parse_ticket_attempt(stored.key)
+            if found is not None and found <= attempt:
+                await store.delete(stored.key)
+    except RuntimeFault as fault:
+        _log.info("objects of a ticket not deleted", ticket=ticket_id, problem=str(fault))
+
+
+def _parse(analyzed: Analyzed, data: bytes) -> tuple[Insights, bytes]:
+    key = analyzed.insights_key
+    if hashlib.sha256(data).hexdigest() != analyzed.insights_sha256:
+        raise BrokenArtefact(key, "its bytes are not those that were announced")
+    clean = text.drop_nul(data)
+    try:
+        return Insights.model_validate_json(clean), clean
+    except ValidationError as exc:
+        raise BrokenArtefact(key, "it does not fit the contract") from exc

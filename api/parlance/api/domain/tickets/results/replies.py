@@ -1,0 +1,79 @@
+"""What the recorder itself says about tickets on the bus: how one has ended, or that its result
+cannot be stored.
+
+Every id is made of ticket, attempt and type, so saying it twice is harmless. Called by `applier`,
+and for event streams whose end is no longer on the bus.
+"""
+
+from parlance.api.db import tables
+from parlance.contracts.bus import tickets as ticket_events
+from parlance.contracts.bus.envelopes import BY_RECORDER, Envelope
+from parlance.contracts.bus.kinds import Cancelled
+from parlance.contracts.crs.meta import Reason
+from parlance.contracts.ids import CompanySlug
+from parlance.contracts.problems import Problem
+from parlance.contracts.tickets import TicketState
+from parlance.contracts.values import Value
+
+
+def build_completed(envelope: Envelope, insights_sha256: str, summary: str | None) -> Envelope:
+    """After the commit of what this `analyzed` brought."""
+    return ticket_events.EVENTS.build_event(
+        ticket_events.Completed(insights_sha256=insights_sha256, summary=summary),
+        company=envelope.company,
+        subject=envelope.subject,
+        attempt=envelope.attempt,
+    )
+
+
+def build_ended(ticket: tables.Ticket, company: CompanySlug) -> Envelope | None:
+    """The terminal event, made from the row; None while the analysis has not ended."""
+    data: Value
+    match ticket.state:
+        case TicketState.COMPLETED:
+            # The hash is not kept: the object that it was of is deleted with the commit.
+            data = ticket_events.Completed(insights_sha256="", summary=ticket.summary)
+        case TicketState.FAILED:
+            data = ticket_events.Failed(
+                reason=ticket.error_reason or "",
+                code=ticket.error_code or "",
+                message=ticket.error_message or "",
+                retryable=bool(ticket.error_retryable),
+            )
+        case TicketState.CANCELLED:
+            data = Cancelled(message=ticket.error_message or "")
+        case _:
+            return None
+    return ticket_events.EVENTS.build_event(
+        data,
+        company=company,
+        subject=str(ticket.id),
+        attempt=ticket.attempt,
+        detail="" if ticket.state is TicketState.COMPLETED else BY_RECORDER,
+        at=ticket.completed_at,
+    )
+
+
+def build_broken_artefact(envelope: Envelope) -> Envelope:
+    return _build_failed(envelope, "The result in the object store is missing or damaged.")
+
+
+def build_not_stored(envelope: Envelope) -> Envelope:
+    return _build_failed(envelope, "The result could not be stored.")
+
+
+def _build_failed(envelope: Envelope, message: str) -> Envelope:
+    """Comes back to us as an event like any other and ends the attempt then."""
+    failed = ticket_events.Failed(
+        reason=Reason.OUTPUT_WRITE_FAILED,
+        code=Problem.INTERNAL.code,
+        message=message,
+        retryable=Problem.INTERNAL.retryable,
+    )
+    return ticket_events.EVENTS.build_event(
+        failed,
+        company=envelope.company,
+        subject=envelope.subject,
+        attempt=envelope.attempt,
+        detail=BY_RECORDER,
+    )

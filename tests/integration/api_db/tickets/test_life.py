@@ -1,0 +1,56 @@
+"""A ticket from the outbox to its insights, with a worker that is played by the test."""
+
+import pytest
+from parlance.api.db import tables
+from parlance.api.domain.tickets.dispatching import TicketSender
+from parlance.api.domain.tickets.results.applier import TicketApplier
+from parlance.api.outbox.relay import Relay
+from parlance.contracts.bus.subjects import Kind
+from parlance.contracts.bus.tickets import TicketDispatch
+from parlance.contracts.calls import Priority
+from parlance.contracts.tickets import TicketDocument, TicketState
+
+from tests.integration.api_db import support as rows
+from tests.integration.api_db.support import Parts, Tenant
+from tests.integration.api_db.tickets import support
+
+
+@pytest.fixture
+def applier(parts: Parts) -> TicketApplier:
+    return TicketApplier(parts.database, parts.store, parts.bus, parts.clock)
+
+
+@pytest.fixture
+def relay(parts: Parts) -> Relay:
+    return Relay(parts.database, [TicketSender(parts.bus, parts.clock)], parts.clock)
+
+
+async def test_from_the_outbox_to_the_insights(
+    parts: Parts, acme: Tenant, relay: Relay, applier: TicketApplier
+) -> None:
+    ticket = await support.queue_ticket(parts, acme)
+    assert await relay.relay_batch(Kind.TICKET, 10) == 1
+    [queued] = await rows.read_events(parts.bus)
+    await applier.apply(queued)
+    [delivery] = await parts.bus.pull_jobs(TicketDispatch, Priority.STANDARD, wait_seconds=5)
+    document = TicketDocument.model_validate_json(
+        await parts.store.get_bytes(delivery.value.object_key)
+    )
+    await applier.apply(support.build_event(acme.slug, ticket, support.STARTED))
+    analyzed = await support.put_result(parts.store, acme.slug, ticket)
+    await applier.apply(support.build_event(acme.slug, ticket, analyzed))
+
+    stored = await support.fetch_ticket(parts.database, ticket.id)
+    insights = await support.fetch_insights(parts.database, ticket.id)
+    assert [message.text for message in document.messages] == list(support.TEXTS)
+    assert stored.state is TicketState.COMPLETED
+    assert stored.queued_at and stored.started_at and stored.completed_at
+    assert (stored.sentiment_label, stored.detected_language) == ("positive", "en")
+    assert (stored.tracker_names, stored.summary) == (["refund"], "A refund.")
+    assert stored.timings == {"analyze": 0.2}
+    assert insights is not None
+    assert (insights.attempt, insights.data["ticket_id"]) == (1, str(ticket.id))
+    events = [event.type for event in await rows.read_events(parts.bus)]
+    assert events == ["ticket.queued", "ticket.completed"]
+    assert await rows.list_keys(parts) == []
+    assert await rows.count_rows(parts.database, tables.OutboxRow) == 0

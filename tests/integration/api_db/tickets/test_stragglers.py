@@ -1,0 +1,139 @@
+"""Tickets whose job was lost, on a real NATS whose store is lost."""
+
+import pytest
+import sqlalchemy as sa
+from parlance.api.db import tables
+from parlance.api.domain.tickets.dispatching import TicketSender
+from parlance.api.domain.tickets.stragglers import (
+    QUIET_ROUND_SECONDS,
+    STALL_SECONDS,
+    Stragglers,
+)
+from parlance.api.outbox.relay import Relay
+from parlance.contracts.bus.subjects import Kind
+from parlance.contracts.bus.tickets import TicketDispatch
+from parlance.contracts.calls import Priority
+from parlance.contracts.tickets import TicketState
+from parlance.runtime.clock import ManualClock
+from parlance.runtime.errors import Retryable
+from sqlmodel import col
+
+from devstack import nats_server, waiting
+from tests.integration.api_db import support as rows
+from tests.integration.api_db.support import Parts, Tenant
+from tests.integration.api_db.tickets import support
+
+
+@pytest.fixture
+def stragglers(parts: Parts, clock: ManualClock) -> Stragglers:
+    return Stragglers(parts.database, parts.store, parts.bus, clock)
+
+
+@pytest.fixture
+def relay(parts: Parts) -> Relay:
+    return Relay(parts.database, [TicketSender(parts.bus, parts.clock)], parts.clock)
+
+
+async def count_outbox(parts: Parts) -> int:
+    return await rows.count_rows(parts.database, tables.OutboxRow)
+
+
+async def run_quiet_pass(stragglers: Stragglers, clock: ManualClock) -> None:
+    clock.advance(QUIET_ROUND_SECONDS)
+    await stragglers.run_pass()
+
+
+async def test_when_all_of_nats_is_lost_open_tickets_are_sent_again_at_once(
+    parts: Parts,
+    acme: Tenant,
+    stragglers: Stragglers,
+    relay: Relay,
+    nats: nats_server.NatsServer,
+) -> None:
+    open_ = await support.queue_ticket(parts, acme, state=TicketState.PROCESSING)
+    ended = await support.queue_ticket(parts, acme, state=TicketState.FAILED)
+    await relay.relay_batch(Kind.TICKET, 10)
+    await nats.wipe()
+    await parts.store.delete_prefix(f"{acme.slug}/tickets/{open_.id}/")
+
+    async def is_looked_at() -> bool:
+        try:
+            await stragglers.run_pass()
+        except Retryable:
+            return False
+        return True
+
+    await waiting.wait_until(is_looked_at, 20, "NATS answers again")
+    await relay.relay_batch(Kind.TICKET, 10)
+    [delivery] = await parts.bus.pull_jobs(
+        TicketDispatch, Priority.STANDARD, batch=10, wait_seconds=5
+    )
+
+    assert (delivery.value.ticket_id, delivery.value.attempt) == (str(open_.id), 1)
+    assert await parts.store.get_bytes(delivery.value.object_key)
+    assert (await support.fetch_ticket(parts.database, open_.id)).state is TicketState.QUEUED
+    assert (await support.fetch_ticket(parts.database, ended.id)).state is TicketState.FAILED
+
+
+async def test_a_loss_is_settled_once(
+    parts: Parts, acme: Tenant, stragglers: Stragglers, relay: Relay
+) -> None:
+    ticket = await support.add_ticket(parts.database, acme.id)
+    await support.make_quiet(parts, ticket, 120)
+    await stragglers.run_pass()
+    assert await relay.relay_batch(Kind.TICKET, 10) == 1
+    await support.make_quiet(parts, ticket, 120)
+    await stragglers.run_pass()
+
+    assert await count_outbox(parts) == 0
+
+
+async def test_what_waits_in_the_outbox_is_not_lost(
+    parts: Parts, acme: Tenant, stragglers: Stragglers
+) -> None:
+    ticket = await support.queue_ticket(parts, acme)
+    await support.make_quiet(parts, ticket, STALL_SECONDS + 60)
+    await stragglers.run_pass()
+
+    assert await count_outbox(parts) == 1
+
+
+async def test_a_ticket_that_is_quiet_and_not_in_its_lane_is_sent_again(
+    parts: Parts, acme: Tenant, stragglers: Stragglers, clock: ManualClock
+) -> None:
+    await stragglers.run_pass()
+    ticket = await support.add_ticket(parts.database, acme.id, state=TicketState.PROCESSING)
+    await support.make_quiet(parts, ticket, STALL_SECONDS - 90)
+    await run_quiet_pass(stragglers, clock)
+    assert await count_outbox(parts) == 0
+    await support.make_quiet(parts, ticket, STALL_SECONDS + 60)
+    await run_quiet_pass(stragglers, clock)
+
+    assert await count_outbox(parts) == 1
+
+
+async def test_a_ticket_that_may_still_wait_in_a_long_queue_is_left_there(
+    parts: Parts, acme: Tenant, stragglers: Stragglers, clock: ManualClock, relay: Relay
+) -> None:
+    await stragglers.run_pass()
+    await support.queue_ticket(parts, acme)
+    await relay.relay_batch(Kind.TICKET, 10)
+    clock.advance(2 * STALL_SECONDS)  # the job that was just queued is the oldest of its lane
+    await support.add_ticket(parts.database, acme.id)
+    other = await support.add_ticket(parts.database, acme.id, lane=Priority.BULK)
+    await run_quiet_pass(stragglers, clock)
+    async with parts.database.system_session() as session:
+        waiting_ids = (await session.scalars(sa.select(col(tables.OutboxRow.subject_id)))).all()
+
+    assert waiting_ids == [other.id]
+
+
+async def test_two_recorders_send_a_lost_ticket_once(
+    parts: Parts, acme: Tenant, clock: ManualClock
+) -> None:
+    ticket = await support.add_ticket(parts.database, acme.id)
+    await support.make_quiet(parts, ticket, 120)
+    for _ in range(2):
+        await Stragglers(parts.database, parts.store, parts.bus, clock).run_pass()
+
+    assert await count_outbox(parts) == 1
