@@ -40,7 +40,7 @@ about 6 MB. Without a bound, an import of a million tickets would take most of t
 which calls need too, and all of it would be sent again after a loss of NATS."""
 
 
-class Queued(Protocol):
+class QueuedTicket(Protocol):
     """A ticket that is to be analysed: its row, or what is about to be one."""
 
     @property
@@ -61,7 +61,7 @@ class Queued(Protocol):
 
 def add(
     session: AsyncSession,
-    ticket: Queued,
+    ticket: QueuedTicket,
     company: CompanySlug,
     *,
     object_key: str,
@@ -82,7 +82,7 @@ def add(
 
 
 def build_work(
-    ticket: Queued, company: CompanySlug, *, object_key: str, sha256: str, at: datetime
+    ticket: QueuedTicket, company: CompanySlug, *, object_key: str, sha256: str, at: datetime
 ) -> Work:
     """The same for `outbox.rows.add_many`."""
     dispatch = build_dispatch(ticket, company, object_key=object_key, sha256=sha256, at=at)
@@ -91,7 +91,7 @@ def build_work(
 
 
 def build_dispatch(
-    ticket: Queued,
+    ticket: QueuedTicket,
     company: CompanySlug,
     *,
     object_key: str,
