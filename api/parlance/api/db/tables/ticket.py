@@ -130,10 +130,11 @@ class TicketContent(Table, table=True):
     """A pasted conversation as it was sent."""
 
 
-# Not mapped, so that reading a conversation does not fetch it. Written as an expression of the
-# texts, see `domain.tickets`.
+# Not mapped, so that reading a conversation does not fetch it. Written as the expression that
+# `domain.search.documents` makes of the texts.
 TICKET_CONTENTS: sa.Table = getattr(TicketContent, "__table__")  # noqa: B009 - set by the metaclass
 TICKET_CONTENTS.append_column(sa.Column("search", pg.TSVECTOR, nullable=True))
+base.add_search_index(TICKET_CONTENTS)
 
 
 class TicketInsights(Table, table=True):
