@@ -19,6 +19,7 @@ class Ticket(Table, table=True):
     __tablename__: ClassVar[Any] = "tickets"
     __table_args__ = (
         sa.Index(None, "company_id", "created_at", "id"),
+        sa.Index(None, "company_id", "state", "created_at", "id"),
         sa.Index(None, "company_id", "updated_at", "id"),
         sa.Index(None, "company_id", "user_id", "created_at", "id"),
         sa.Index(
@@ -130,8 +131,8 @@ class TicketContent(Table, table=True):
     """A pasted conversation as it was sent."""
 
 
-# Not mapped, so that reading a conversation does not fetch it. Written as the expression that
-# `domain.search.documents` makes of the texts.
+# Not mapped, so that reading a conversation does not fetch it. Written as an expression of the
+# texts, see `domain.tickets`.
 TICKET_CONTENTS: sa.Table = getattr(TicketContent, "__table__")  # noqa: B009 - set by the metaclass
 TICKET_CONTENTS.append_column(sa.Column("search", pg.TSVECTOR, nullable=True))
 base.add_search_index(TICKET_CONTENTS)

@@ -8,7 +8,6 @@ company. Where both differ, a candidate is checked against `exact`.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import sqlalchemy as sa
@@ -103,15 +102,19 @@ def _not(part: _Part) -> _Part:
 
 
 def _all(parts: Iterable[_Part]) -> _Part:
-    return reduce(_joined(sa.func.tsquery_and), parts)
+    return _join(sa.func.tsquery_and, list(parts))
 
 
 def _any(parts: Iterable[_Part]) -> _Part:
-    return reduce(_joined(sa.func.tsquery_or), parts)
+    return _join(sa.func.tsquery_or, list(parts))
 
 
-def _joined(function: Callable[..., _Part]) -> Callable[[_Part, _Part], _Part]:
-    return lambda left, right: function(left, right)
+def _join(function: Callable[..., _Part], parts: Sequence[_Part]) -> _Part:
+    """In halves: SQLAlchemy compiles expressions recursively, and a chain would be too deep."""
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    return function(_join(function, parts[:middle]), _join(function, parts[middle:]))
 
 
 def configuration() -> sa.ColumnElement[str]:

@@ -1,12 +1,12 @@
 """Search of tickets: a ticket is found by the words of its subject and messages taken together."""
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from parlance.api.db import search as functions
 from parlance.api.db import tables
-from parlance.api.domain.search import finding, queries
+from parlance.api.domain.search import finding
 from parlance.api.domain.search.finding import Found
 from parlance.api.domain.search.highlights import Text
 from parlance.api.domain.search.pages import PageSearch, Searched
@@ -15,10 +15,7 @@ from parlance.api.http.paging import Order
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-MAX_INDEXED_BYTES = 256 * 1024
-"""Of a ticket's text; what comes behind is not found. Postgres takes vectors up to 1 MiB, and text
-of short words, each another one, makes a vector of a multiple of its own size."""
-MAX_PAGE_BYTES = 4 * 1024 * 1024
+MAX_PAGE_BYTES = 1024 * 1024
 """Of conversations, as they are stored, that are read for the highlights of one page. Larger ones
 than usual leave the rows behind them without highlights."""
 
@@ -28,14 +25,6 @@ _SEARCHED = Searched(
     texts=tables.TICKET_CONTENTS,
     search=functions.TICKETS,
 )
-
-
-def build_vector(subject: str | None, texts: Iterable[str]) -> sa.ColumnElement[str]:
-    """The value of `tables.TICKET_CONTENTS.c.search`, to be written anew whenever the subject or
-    the text of a message changes."""
-    text = "\n".join([subject or "", *texts])
-    cut = text.encode()[:MAX_INDEXED_BYTES].decode(errors="ignore")
-    return sa.func.to_tsvector(queries.configuration(), cut)
 
 
 async def find_page(

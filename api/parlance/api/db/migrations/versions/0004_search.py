@@ -1,4 +1,4 @@
-"""Full text search: indexes and functions over calls and tickets.
+"""Full text search: indexes and functions over calls and tickets. And tickets by their state.
 
 The indexes are built under a lock that writers of segments and tickets wait for: 2 s for 100,000
 segments. `ticket_contents` is empty before this version.
@@ -19,9 +19,16 @@ def upgrade() -> None:
         op.execute(search.build_index(each))
         for statement in search.build_function(each):
             op.execute(statement)
+    op.create_index(
+        op.f("ix_tickets_company_id_state_created_at_id"),
+        "tickets",
+        ["company_id", "state", "created_at", "id"],
+        unique=False,
+    )
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_tickets_company_id_state_created_at_id"), table_name="tickets")
     for each in reversed(search.SEARCHES):
         op.execute(f"DROP POLICY IF EXISTS {search.POLICY} ON {each.table}")
         op.execute(f"DROP FUNCTION {each.signature}")
