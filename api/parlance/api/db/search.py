@@ -2,7 +2,7 @@
 
 Operators of full text search are not leakproof, so under row security Postgres evaluates them
 behind the policies only, that is: never with an index. These functions run as another role than
-their caller (`roles` says which), whom the policy `search` lets read ids and search vectors of all
+their caller (`searcher` says which), whom the policy `search` lets read ids and search vectors of all
 companies; a function hands out the ids of one company, and only to a session of that company. They
 are the only way to that role.
 
