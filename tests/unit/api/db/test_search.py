@@ -29,8 +29,7 @@ def test_the_statements_are_those_of_the_first_release() -> None:
     assert function.split() == FUNCTION.split()
     assert revoke == "REVOKE ALL ON FUNCTION search_thing_ids(uuid, tsquery) FROM PUBLIC"
     assert search.build_index(SEARCH) == (
-        "CREATE INDEX ix_things_search ON things"
-        " USING gin ((ARRAY[company_id]), search) WITH (fastupdate = off)"
+        "CREATE INDEX ix_things_search ON things USING gin ((ARRAY[company_id]), search)"
     )
 
 

@@ -112,6 +112,5 @@ def add_search_index(table: sa.Table) -> None:
         sa.text("(ARRAY[company_id])"),
         table.c.search,
         postgresql_using="gin",
-        postgresql_with={"fastupdate": "off"},
         _table=table,
     )
