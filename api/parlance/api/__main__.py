@@ -94,7 +94,7 @@ def _record(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _migrate(settings: Settings, _: argparse.Namespace) -> int:
-    from parlance.api.db import migrate, roles
+    from parlance.api.db import migrate, roles, searcher
 
     telemetry.configure(settings.telemetry, service="migrate")
     owner_url = settings.database.database_owner_url
@@ -104,7 +104,7 @@ def _migrate(settings: Settings, _: argparse.Namespace) -> int:
     app_url = settings.database.database_url.get_secret_value()
     try:
         role = asyncio.run(migrate.upgrade(owner_url.get_secret_value(), app_url))
-    except roles.UnsafeRole as exc:
+    except (roles.UnsafeRole, searcher.UnsafeSearcher) as exc:
         sys.stderr.write(f"{exc}\n")
         return EXIT_USAGE
     sys.stdout.write(f"The schema is up to date; the application role is {role}.\n")

@@ -25,7 +25,8 @@ WAIT_FOR_OTHER_SECONDS = 300
 
 async def upgrade(owner_url: str, app_url: str) -> str:
     """Create the database if it is missing, migrate it to the newest version and apply the
-    application role's rights. Returns the role's name. Raises UnsafeRole, DatabaseUnavailable."""
+    application role's rights. Returns the role's name. Raises UnsafeRole, UnsafeSearcher,
+    DatabaseUnavailable."""
     engine = session.build_single_engine(owner_url)
     try:
         with session.translated(is_connecting=True):

@@ -8,7 +8,7 @@ name; it is created when it is missing and the owner may create roles.
 import urllib.parse
 
 import sqlalchemy as sa
-from parlance.api.db import tables
+from parlance.api.db import searcher, tables
 from sqlalchemy.engine import Connection
 
 DEFAULT_ROLE = "parlance_app"
@@ -27,14 +27,15 @@ class UnsafeRole(Exception):
 
 
 def apply_rights(connection: Connection, app_url: str) -> str:
-    """Make sure that the role is there, is bound by row security and has its grants. Returns its
-    name. Raises UnsafeRole."""
+    """Make sure that the role is there, is bound by row security and has its grants, also on what
+    `searcher` sets up. Returns its name. Raises UnsafeRole, UnsafeSearcher."""
     role, password = parse_login(app_url)
     if not _role_exists(connection, role):
         _create_role(connection, role, password)
     _check_bound(connection, role)
     for statement in _plan_grants(_quote(connection, role)):
         connection.execute(sa.text(statement))
+    searcher.apply_rights(connection, role)
     return role
 
 

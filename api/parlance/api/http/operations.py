@@ -87,9 +87,7 @@ def build_properties(model: type[BaseModel]) -> dict[str, JsonSchema]:
     whole = model.model_json_schema()
     definitions = whole.get("$defs", {})
     return {
-        name: _clean(_resolve(schema, definitions))
-        for name, schema in whole["properties"].items()
-        if only is None or name in only
+        name: _clean(_resolve(schema, definitions)) for name, schema in whole["properties"].items()
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 from alembic import command
-from parlance.api.db import migrate, roles, session, tables
+from parlance.api.db import migrate, roles, search, session, tables
 
 from devstack.postgres import Postgres
 from tests.integration.databases import Urls
@@ -134,7 +134,7 @@ async def test_an_outbox_row_of_any_kind_is_taken(urls: Urls) -> None:
     assert await fetch(urls.owner, query) == []
 
 
-async def test_every_table_has_forced_row_security_and_both_policies(urls: Urls) -> None:
+async def test_every_table_has_forced_row_security_and_its_policies(urls: Urls) -> None:
     query = """
         SELECT relname, relrowsecurity AND relforcerowsecurity AS forced,
                (SELECT array_agg(polname::text ORDER BY polname) FROM pg_policy
@@ -144,9 +144,11 @@ async def test_every_table_has_forced_row_security_and_both_policies(urls: Urls)
     found = await fetch(urls.owner, query, list(tables.Table.metadata.tables))
 
     assert len(found) == len(tables.Table.metadata.tables)
+    searched = {each.table for each in search.SEARCHES}
     for row in found:
-        assert row["forced"], row["relname"]
-        assert row["policies"] == ["own_company", "system"], row["relname"]
+        name, ours = row["relname"], [search.POLICY] if row["relname"] in searched else []
+        assert row["forced"], name
+        assert row["policies"] == ["own_company", *ours, "system"], name
 
 
 @pytest.mark.parametrize(

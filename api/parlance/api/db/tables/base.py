@@ -103,3 +103,14 @@ def json_list_column() -> Any:
 
 def json_or_none_column() -> Any:
     return Field(default=None, sa_column=sa.Column(pg.JSONB(none_as_null=True), nullable=True))
+
+
+def add_search_index(table: sa.Table) -> None:
+    """To a table that has a column `search`; `db.search` says why the index is made so."""
+    sa.Index(
+        f"ix_{table.name}_search",
+        sa.text("(ARRAY[company_id])"),
+        table.c.search,
+        postgresql_using="gin",
+        _table=table,
+    )

@@ -156,13 +156,14 @@ class CallSegment(Table, table=True):
 
 
 # Not mapped, so that reading a segment does not fetch it. Here from the start because adding a
-# stored column rewrites the table; its index comes with the search and is built beside writes.
+# stored column rewrites the table.
 SEGMENTS: sa.Table = getattr(CallSegment, "__table__")  # noqa: B009 - set by the metaclass
 SEGMENTS.append_column(
     sa.Column(
         "search", pg.TSVECTOR, sa.Computed("to_tsvector('simple'::regconfig, text)", persisted=True)
     )
 )
+base.add_search_index(SEGMENTS)
 
 
 class CallInsights(Table, table=True):

@@ -19,6 +19,7 @@ class Ticket(Table, table=True):
     __tablename__: ClassVar[Any] = "tickets"
     __table_args__ = (
         sa.Index(None, "company_id", "created_at", "id"),
+        sa.Index(None, "company_id", "state", "created_at", "id"),
         sa.Index(None, "company_id", "updated_at", "id"),
         sa.Index(None, "company_id", "user_id", "created_at", "id"),
         sa.Index(
@@ -134,6 +135,7 @@ class TicketContent(Table, table=True):
 # texts, see `domain.tickets`.
 TICKET_CONTENTS: sa.Table = getattr(TicketContent, "__table__")  # noqa: B009 - set by the metaclass
 TICKET_CONTENTS.append_column(sa.Column("search", pg.TSVECTOR, nullable=True))
+base.add_search_index(TICKET_CONTENTS)
 
 
 class TicketInsights(Table, table=True):

@@ -24,6 +24,7 @@ from parlance.api.domain.calls import (
 from parlance.api.domain.calls.exports import Format
 from parlance.api.domain.calls.queries import CallFilter
 from parlance.api.domain.calls.reading import CallReader, ReadCall
+from parlance.api.domain.search.finding import QueryIn
 from parlance.api.events import following, waiting
 from parlance.api.events.following import FromIn
 from parlance.api.events.hub import Hub
@@ -100,6 +101,7 @@ class CallsController(Controller):
         created_after: FromQuery[datetime | None] = None,
         created_before: FromQuery[datetime | None] = None,
         updated_since: FromQuery[datetime | None] = None,
+        q: QueryIn = None,
         cursor: CursorIn = None,
         limit: LimitIn = paging.DEFAULT_PAGE_ITEMS,
     ) -> schemas.CallPage:
@@ -107,6 +109,8 @@ class CallsController(Controller):
 
         Ask from a minute before the newest change you have: several are written at once, and one
         may become visible after a later one. Some then come twice, and none is missed.
+
+        With `q` only calls of whose transcript a segment matches; `highlights` show where.
         """
         wanted = CallFilter(
             status=status,
@@ -117,12 +121,16 @@ class CallsController(Controller):
             created_after=fields.check_moment_in("created_after", created_after),
             created_before=fields.check_moment_in("created_before", created_before),
             updated_since=fields.check_moment_in("updated_since", updated_since),
+            q=q,
         )
         async with calls.database.company_session(principal.company_id) as session:
             page = await queries.fetch_page(
                 session, principal.company_id, wanted, limit=limit, cursor=cursor
             )
-        items = [views.build_call(item.call, item.agent, base_url) for item in page.items]
+        items = [
+            views.build_call(item.call, item.agent, base_url, highlights=item.highlights)
+            for item in page.items
+        ]
         return schemas.CallPage(items, page.next_cursor)
 
     @get(

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from parlance.api.domain.search.highlights import Highlight
 from parlance.api.http import schemas as http_schemas
 from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.calls import CallStatus, ChannelPolicy, ModelInfo, Priority
@@ -131,6 +132,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     text: str | UnsetType | None = UNSET
     segments: list[Segment] | UnsetType | None = UNSET
     insights: Insights | UnsetType | None = UNSET
+    highlights: list[Highlight] | UnsetType = UNSET
+    """Where a search found it; only in lists with `q`."""
 
 
 class CallPage(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from urllib.parse import urljoin
 from msgspec import UNSET
 from parlance.api.db import tables
 from parlance.api.domain.calls import schemas
+from parlance.api.domain.search.highlights import Highlight
 from parlance.contracts import calls as contract
 from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.calls import ModelInfo
@@ -18,6 +19,7 @@ def build_call(
     *,
     segments: Sequence[tables.CallSegment] | None = None,
     insights: tables.CallInsights | None = None,
+    highlights: list[Highlight] | None = None,
     is_full: bool = False,
 ) -> schemas.Call:
     """The call object; `is_full` adds text, segments and insights."""
@@ -62,6 +64,7 @@ def build_call(
         text=_join_text(found) if is_full else UNSET,
         segments=found if is_full else UNSET,
         insights=_build_insights(insights) if is_full else UNSET,
+        highlights=UNSET if highlights is None else highlights,
     )
 
 
