@@ -20,6 +20,7 @@ class CallKind:
 
     dispatch_type = CallDispatch
     events = call_events.EVENTS
+    starts_anew = False
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools

@@ -69,6 +69,7 @@ class TicketTask:
 
 class TicketKind:
     dispatch_type = TicketDispatch
+    starts_anew = False
     events = KindEvents(
         data_of={
             "ticket.read": Read,
