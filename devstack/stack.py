@@ -83,7 +83,8 @@ class Stack:
     postgres: postgres.Postgres
     triton: triton.TritonServer
     processes: Mapping[str, process.ServerProcess]
-    """`api`, `api-2`..., `recorder`, `operator`, `worker`: for fault tests."""
+    """`api`, `api-2`..., `recorder`, `operator`, `worker` (calls) and `text-worker` (tickets): for
+    fault tests."""
     folder: pathlib.Path
     environment: Mapping[str, str]
     """Settings of the processes, for starting another one."""
@@ -106,7 +107,7 @@ async def open_stack(folder: pathlib.Path, options: Options | None = None) -> As
         async with step, asyncio.TaskGroup() as tasks:
             tasks.create_task(_prepare_cluster(cluster))
             credentials = tasks.create_task(_prepare_company(folder, environment))
-        async with progress.open_step("starting api, recorder, operator and worker"):
+        async with progress.open_step("starting api, recorder, operator and two workers"):
             urls, processes = await _open_processes(stack, folder, environment, options)
         yield Stack(
             url=urls[0],
@@ -221,7 +222,8 @@ async def _open_processes(
     starting = {
         "recorder": open_parlance(folder, environment, "recorder", "api", "recorder"),
         "operator": open_parlance(folder, environment, "operator", "operator"),
-        "worker": open_parlance(folder, environment, "worker", "inference", "worker"),
+        "worker": open_worker(folder, environment, "worker", "call"),
+        "text-worker": open_worker(folder, environment, "text-worker", "ticket"),
     }
     for number, port in enumerate(api_ports, start=1):
         name = "api" if number == 1 else f"api-{number}"
@@ -233,6 +235,14 @@ async def _open_processes(
         }
     urls = tuple(f"http://{ports.LOOPBACK}:{port}" for port in api_ports)
     return urls, {name: task.result() for name, task in started.items()}
+
+
+def open_worker(
+    folder: pathlib.Path, environment: Mapping[str, str], name: str, lanes: str
+) -> contextlib.AbstractAsyncContextManager[process.ServerProcess]:
+    """A worker of these kinds of work, separated by commas."""
+    settings = {**environment, "PARLANCE_WORKER_LANES": lanes, "PARLANCE_WORKER_NAME": name}
+    return open_parlance(folder, settings, name, "inference", "worker")
 
 
 def open_parlance(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from parlance.api import settings as api_settings
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.bus import streams
+from parlance.contracts.bus import tickets as ticket_events
 from parlance.contracts.problems import Problem, WarningCode
 from parlance.inference import settings as inference_settings
 from parlance.operator import settings as operator_settings
@@ -85,7 +86,7 @@ def build_bus_page() -> Iterator[str]:
     yield _format_table(("consumer", "stream", "filter"), consumer_rows)
     yield "## Events"
     yield "The same envelope over NATS and server-sent events; `data` depends on `type`:"
-    for type_, data in call_events.DATA_OF.items():
+    for type_, data in (*call_events.DATA_OF.items(), *ticket_events.DATA_OF.items()):
         yield f"### `{type_.value}`"
         yield inspect.getdoc(data) or ""
         yield "Fields: " + ", ".join(f"`{name}`" for name in data.model_fields) + "."
@@ -150,6 +151,8 @@ def _format_default(default: object) -> str:
         return "(made at start)"
     if default is None:
         return ""
+    if isinstance(default, tuple) and default:
+        return f"`{','.join(map(str, default))}`"
     if isinstance(default, SecretStr):
         return f"`{default.get_secret_value()}`"
     return f"`{default}`"

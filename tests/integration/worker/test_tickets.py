@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from parlance.contracts import objects
-from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.analysis.insights import AnalyzerError, Insights
 from parlance.contracts.bus.envelopes import parse_data
 from parlance.contracts.bus.tickets import Analyzed, EventType, Failed, TicketDispatch
 from parlance.contracts.calls import Role
 from parlance.contracts.ids import TicketId, new_uuid7
 from parlance.contracts.tickets import Message, TicketDocument
 
-from devstack import nats_server
+from devstack import http_probe, nats_server, waiting
 from tests.integration.worker import rig as rigs
 from tests.integration.worker.rig import COMPANY, Rig
 
@@ -87,6 +87,40 @@ async def test_a_ticket_is_analysed_by_a_worker_of_text_alone(rig: Rig) -> None:
     assert types == [EventType.STARTED, EventType.ANALYZED]
     assert (insights.ticket_id, insights.call_id, insights.attempt) == (ticket_id, None, 1)
     assert insights.summary is not None
+    assert insights.language is not None
+    assert insights.language.code == "en"
+    assert insights.conversation is not None
+    assert insights.conversation.first_response_seconds == 300
+    assert insights.pii is not None
+    assert insights.pii.counts == {"email": 1}
+    failed = {run.name: run.error_code for run in insights.analyzers if not run.ok}
+    assert failed == {"metrics": AnalyzerError.NEEDS_VOICE}
+
+
+async def test_tickets_do_not_wait_for_a_speech_model_that_is_away(rig: Rig) -> None:
+    """A worker of both kinds is not ready without the model, and does its tickets all the same."""
+    ticket_id = new_ticket_id()
+    async with rig.worker("both", awaits="live", PARLANCE_TRITON_URL="127.0.0.1:1") as worker:
+        await submit(rig, ticket_id)
+        await rig.wait_for(ticket_id, EventType.ANALYZED, 30)
+        is_ready = await http_probe.is_ok(f"{worker.url}/health/ready")
+
+    assert not is_ready
+
+
+async def test_a_later_attempt_is_analysed_from_its_own_document(rig: Rig) -> None:
+    ticket_id = new_ticket_id()
+    async with rig.worker("text", PARLANCE_WORKER_LANES="ticket"):
+        for attempt in (1, 2):
+            await submit(rig, ticket_id, attempt=attempt)
+        await waiting.wait_until(
+            lambda: any(e.attempt == 2 for e in rig.events.of(ticket_id, EventType.ANALYZED)),
+            30,
+            "the second attempt is analysed",
+        )
+
+    insights = await read_insights(rig, ticket_id)
+    assert insights.attempt == 2
 
 
 @pytest.mark.parametrize(

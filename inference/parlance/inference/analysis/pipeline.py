@@ -195,8 +195,10 @@ async def _send(process: Child, work: _Work) -> None:
 
 async def _collect(process: Child, progress: Progress) -> None:
     while True:
-        async with asyncio.timeout(_plan_patience(progress)):
-            kind, payload = await process.receive()
+        if (frame := process.take()) is None:
+            async with asyncio.timeout(_plan_patience(progress)):
+                frame = await process.receive()
+        kind, payload = frame
         match kind:
             case Kind.BEGAN:
                 progress.begin(BeganNote.model_validate_json(payload))

@@ -70,6 +70,16 @@ class WorkKind(Protocol[D]):
     def dispatch_type(self) -> type[D]: ...
     @property
     def events(self) -> KindEvents: ...
+    @property
+    def starts_anew(self) -> bool:
+        """Whether runs reuse nothing of earlier ones, and each attempt has an input of its own.
+
+        Then a first delivery needs no look at the past, and a run is of no more use once a later
+        attempt has come. Otherwise attempts are of the same input, and a run goes on under the
+        later one.
+        """
+        ...
+
     def build_task(self, run: Run[D]) -> Task: ...
     def find_problem(self) -> str | None:
         """Why this worker cannot do such work at present; it then takes none of it."""

@@ -33,7 +33,7 @@ from parlance.inference.engine.signs import QUIET_SECONDS, Signs
 from parlance.inference.engine.waits import Waits
 from parlance.runtime import tasks
 from parlance.runtime.clock import Clock
-from parlance.runtime.errors import BusUnavailable
+from parlance.runtime.errors import BusUnavailable, Permanent
 
 _log = structlog.get_logger(__name__)
 
@@ -43,6 +43,7 @@ PAUSED_DELAY_SECONDS = 30.0
 DOUBT_SECONDS = 1.5 * QUIET_SECONDS
 """A worker that lives is never silent for so long."""
 _CANCELLED = Stopped("Cancelled on request.")
+_SUPERSEDED = Settled("A later attempt with another input has come.")
 _PAUSED = HandedBack(Reason.SUSPENDED, "Suspended on request.", PAUSED_DELAY_SECONDS)
 _DRAINED = HandedBack(Reason.RETRYING, "The worker is shutting down.", delay_seconds=0.0)
 
@@ -81,6 +82,7 @@ class Runner(Generic[D]):
         self._task: Task | None = None
         """The one built last."""
         self._is_claimed = False
+        self._is_past_known = False
         self._work: asyncio.Task[Ending] | None = None
         self._stop_ending: Ending | None = None
         self._announcements: set[asyncio.Task[None]] = set()
@@ -96,6 +98,9 @@ class Runner(Generic[D]):
         """A message came for the work that runs here: go on under it. False when the run is about
         to answer the one it has; the newer one then needs a run of its own."""
         if self._is_concluding:
+            return False
+        if self._kind.starts_anew and newer.value.attempt > self.dispatch.attempt:
+            self._interrupt(_SUPERSEDED)
             return False
         metrics.ADOPTIONS.inc()
         if await self._lease.adopt(newer):
@@ -190,8 +195,21 @@ class Runner(Generic[D]):
             # the first run that is put up with: the first events of a call are not held up.
             await self._signs.give(claimed.build_sign, None)
         async with self._signs.kept_up(claimed.build_sign):
-            await claimed.run()
+            try:
+                await claimed.run()
+            except Permanent:
+                if await self._was_done_before():
+                    return Settled("the attempt has ended")
+                raise
         return Finished()
+
+    async def _was_done_before(self) -> bool:
+        """Whether a message that was taken without a look at the past asks for what is done: its
+        input may be deleted by now, which is no failure."""
+        if self._is_past_known:
+            return False
+        await self._history.read(self._bus, self._kind.events, lambda _: None)
+        return self._history.is_settled()
 
     async def _claim(self) -> Task | Ending:
         """The task of a piece of work that is ours to do, or how this run ends instead.
@@ -205,6 +223,12 @@ class Runner(Generic[D]):
             dispatch, earlier = self._lease.dispatch, self._lease.earlier_deliveries
             task = self._task = self._kind.build_task(self._run)
             history = self._history = History(dispatch)
+            self._is_past_known = not self._kind.starts_anew or earlier > 0
+            if not self._is_past_known:
+                # No run was lost and nothing can be reused. Work that is done already is done once
+                # more, which is harmless: its events have the same ids, and the recorder takes no
+                # event of an attempt that has ended.
+                return task
             await history.read(self._bus, self._kind.events, task.recall)
             if history.is_settled():
                 return Settled(f"attempt {history.finished_attempt} has ended")

@@ -17,6 +17,7 @@ class TicketKind:
 
     dispatch_type = TicketDispatch
     events = ticket_events.EVENTS
+    starts_anew = True
 
     def __init__(self, tools: TextTools) -> None:
         self._tools = tools

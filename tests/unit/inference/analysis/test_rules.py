@@ -9,6 +9,7 @@ from parlance.contracts.analysis.insights import TrackerRule, TrackerRules
 from parlance.contracts.ids import CompanySlug
 from parlance.inference.analysis import rules
 from parlance.runtime import store as stores
+from parlance.runtime.clock import ManualClock
 from parlance.runtime.errors import StoreRefused, StoreUnavailable
 from parlance.runtime.settings import StoreSettings
 from parlance.runtime.store import Store
@@ -62,3 +63,25 @@ async def test_a_store_that_is_away_is_waited_for() -> None:
 
     with pytest.raises(StoreUnavailable):
         await rules.fetch_rules(away, ACME)
+
+
+async def test_rules_are_kept_for_some_seconds(store: Store) -> None:
+    clock = ManualClock()
+    cache = rules.RulesCache(store, clock, fresh_seconds=10)
+
+    before = await cache.fetch(ACME)
+    await store.put_bytes(objects.format_trackers_key(ACME), RULES.model_dump_json().encode())
+    clock.advance(9)
+    kept = await cache.fetch(ACME)
+    clock.advance(1)
+    fresh = await cache.fetch(ACME)
+
+    assert (before, kept, fresh) == (TrackerRules(), TrackerRules(), RULES)
+
+
+async def test_the_rules_of_one_company_are_not_those_of_another(store: Store) -> None:
+    await store.put_bytes(objects.format_trackers_key(ACME), RULES.model_dump_json().encode())
+    cache = rules.RulesCache(store, ManualClock())
+
+    assert await cache.fetch(ACME) == RULES
+    assert await cache.fetch(OTHER) == TrackerRules()

@@ -71,6 +71,7 @@ class TicketTask:
 
 class TicketKind:
     dispatch_type = TicketDispatch
+    starts_anew = False
     events = KindEvents(
         data_of={
             "ticket.read": Read,

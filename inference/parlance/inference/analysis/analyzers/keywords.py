@@ -44,11 +44,12 @@ def find_keywords(
 
     A phrase is a row of words of one sentence without stop words, numbers or punctuation between.
     """
-    counts = _count_phrases(sentences, stopwords, options.max_words)
+    rows = [[_key(row) for row in _split_rows(sentence.text, stopwords)] for sentence in sentences]
+    counts = _count_phrases(rows, options.max_words)
     scores = _score(counts)
     ranked = sorted(scores, key=lambda phrase: (-scores[phrase], phrase))
     best = _without_parts(ranked, counts, options.limit)
-    places = _find_places(sentences, stopwords, best, options)
+    places = _find_places(sentences, rows, best, options)
     return tuple(
         Keyword(
             text=" ".join(phrase),
@@ -78,7 +79,7 @@ def _split_rows(sentence: str, stopwords: Collection[str]) -> Iterator[list[text
         yield row
 
 
-def _phrases(row: Sequence[text.Word], max_words: int) -> Iterator[Sequence[text.Word]]:
+def _phrases(row: Phrase, max_words: int) -> Iterator[Phrase]:
     for length in range(1, max_words + 1):
         for first in range(len(row) - length + 1):
             yield row[first : first + length]
@@ -88,29 +89,18 @@ def _key(words: Sequence[text.Word]) -> Phrase:
     return tuple(word.text.removesuffix("'s") for word in words)
 
 
-def _count_phrases(
-    sentences: Sequence[Sentence], stopwords: Collection[str], max_words: int
-) -> dict[Phrase, int]:
+def _count_phrases(rows: Sequence[Sequence[Phrase]], max_words: int) -> dict[Phrase, int]:
     """Phrases said often enough. Words first: a phrase is no more frequent than its words, and
     counting every phrase of a day-long call would take memory for nothing."""
-    singles = _count_words(sentences, stopwords)
+    singles = Counter(word for said in rows for row in said for word in row)
     at_least = 2 if singles.total() >= _LONG_CALL_WORDS else 1
     counts: Counter[Phrase] = Counter()
-    for sentence in sentences:
-        for row in _split_rows(sentence.text, stopwords):
-            for phrase in map(_key, _phrases(row, max_words)):
-                if all(singles[word] >= at_least for word in phrase):
+    for said in rows:
+        for row in said:
+            for phrase in _phrases(row, max_words):
+                if at_least == 1 or all(singles[word] >= at_least for word in phrase):
                     counts[phrase] += 1
     return {phrase: count for phrase, count in counts.items() if count >= at_least}
-
-
-def _count_words(sentences: Sequence[Sentence], stopwords: Collection[str]) -> Counter[str]:
-    return Counter(
-        word
-        for sentence in sentences
-        for row in _split_rows(sentence.text, stopwords)
-        for word in _key(row)
-    )
 
 
 def _score(counts: dict[Phrase, int]) -> dict[Phrase, float]:
@@ -151,15 +141,15 @@ def _without_parts(ranked: Sequence[Phrase], counts: dict[Phrase, int], limit: i
 
 def _find_places(
     sentences: Sequence[Sentence],
-    stopwords: Collection[str],
+    rows: Sequence[Sequence[Phrase]],
     phrases: Sequence[Phrase],
     options: KeywordOptions,
 ) -> dict[Phrase, list[Span]]:
     """Sentences that say each phrase: its first `max_spans` occurrences."""
     places: dict[Phrase, list[Span]] = {phrase: [] for phrase in phrases}
-    for sentence in sentences:
-        for row in _split_rows(sentence.text, stopwords):
-            for phrase in map(_key, _phrases(row, options.max_words)):
+    for sentence, said in zip(sentences, rows, strict=True):
+        for row in said:
+            for phrase in _phrases(row, options.max_words):
                 if phrase in places and len(places[phrase]) < options.max_spans:
                     places[phrase].append(sentence.span)
     return places

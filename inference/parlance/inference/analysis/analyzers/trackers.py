@@ -92,6 +92,8 @@ def apply_trackers(document: Document, rules: Sequence[TrackerRule]) -> tuple[Tr
     """One result per rule, in the order of the rules."""
     root, usable = _plant(tuple(rules))
     found = [_Found() for _ in rules]
+    if not usable:
+        return tuple(_decide(rule, _Found(), is_decidable=False) for rule in rules)
     places = {} if document.is_timed else {u.id: n for n, u in enumerate(document.units)}
     for units in group_by_speaker(document.units).values():
         for passage in _join(units, is_timed=document.is_timed):

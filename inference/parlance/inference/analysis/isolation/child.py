@@ -96,12 +96,14 @@ def _write(writer: BinaryIO, report: Began | Ended) -> None:
     if isinstance(report, Began):
         note = frames.BeganNote(name=report.name, share_seconds=report.share_seconds)
         writer.write(frames.format_value(Kind.BEGAN, note))
+        # With all that was written before it: who runs must be known while it runs, what has ended
+        # may wait for the next to begin.
+        writer.flush()
     else:
         if report.findings is not None:
             writer.writelines(frames.format_parts(report.findings))
         ended = frames.EndedNote(run=report.run, trace=report.trace)
         writer.write(frames.format_value(Kind.ENDED, ended))
-    writer.flush()
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def format_frame(kind: Kind, payload: bytes = b"{}") -> bytes:
     return HEADER.pack(kind.value.encode(), len(payload)) + payload
 
 
-def parse_header(header: bytes) -> tuple[Kind, int]:
+def parse_header(header: bytes | bytearray) -> tuple[Kind, int]:
     """(kind, bytes that follow). Raises BrokenStream."""
     letter, length = HEADER.unpack(header)
     try:
@@ -105,6 +105,15 @@ def parse_header(header: bytes) -> tuple[Kind, int]:
     if length > MAX_FRAME_BYTES:
         raise BrokenStream(f"a frame of {length} bytes")
     return kind, length
+
+
+def parse_frame(data: bytes | bytearray) -> tuple[Frame | None, int]:
+    """The frame at the beginning, if it is there whole, and its length. Raises BrokenStream."""
+    if len(data) < HEADER.size:
+        return None, 0
+    kind, length = parse_header(data[: HEADER.size])
+    end = HEADER.size + length
+    return (Frame(kind, bytes(data[HEADER.size : end])), end) if len(data) >= end else (None, 0)
 
 
 def format_value(kind: Kind, value: Value) -> bytes:

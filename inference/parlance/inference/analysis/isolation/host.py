@@ -12,6 +12,8 @@ from asyncio.subprocess import PIPE, Process
 from parlance.inference.analysis.isolation import frames
 from parlance.inference.analysis.isolation.frames import Frame
 
+_READ_BYTES = 1 << 18
+
 
 class ChildLost(Exception):
     """The analysis process is gone, or makes no sense any more."""
@@ -26,6 +28,8 @@ class Child:
         self._process = process
         self._stdin = process.stdin
         self._stdout = process.stdout
+        self._arrived = bytearray()
+        """Bytes that were read and are no frame yet."""
 
     @property
     def pid(self) -> int:
@@ -41,12 +45,24 @@ class Child:
 
     async def receive(self) -> Frame:
         """Raises ChildLost."""
+        while (frame := self.take()) is None:
+            try:
+                data = await self._stdout.read(_READ_BYTES)
+            except OSError as exc:
+                raise ChildLost("the analysis process has ended") from exc
+            if not data:
+                raise ChildLost("the analysis process has ended")
+            self._arrived += data
+        return frame
+
+    def take(self) -> Frame | None:
+        """A frame that has arrived already; mostly several come at once. Raises ChildLost."""
         try:
-            header = await self._stdout.readexactly(frames.HEADER.size)
-            kind, length = frames.parse_header(header)
-            return Frame(kind, await self._stdout.readexactly(length))
-        except (asyncio.IncompleteReadError, OSError, frames.BrokenStream) as exc:
-            raise ChildLost("the analysis process has ended") from exc
+            frame, length = frames.parse_frame(self._arrived)
+        except frames.BrokenStream as exc:
+            raise ChildLost("the analysis process makes no sense") from exc
+        del self._arrived[:length]
+        return frame
 
     async def kill(self) -> None:
         """End it now and reap it; harmless on one that has ended."""
