@@ -6,7 +6,8 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from parlance.api.db import tables
-from parlance.api.domain.tickets import deleting
+from parlance.api.domain.search.highlights import Highlight
+from parlance.api.domain.tickets import deleting, searching
 from parlance.api.http import paging
 from parlance.api.http.errors import Refused
 from parlance.api.http.paging import Key, Order, Page
@@ -36,6 +37,8 @@ class TicketFilter:
     created_before: datetime | None = None
     updated_since: datetime | None = None
     """Changes the order too: oldest change first, for clients that keep a copy."""
+    q: str | None = None
+    """Full text search of subjects and messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class FoundTicket:
 
     ticket: tables.Ticket
     agent: tables.User | None
+    highlights: list[Highlight] | None = None
+    """Where a search found it; None without a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,11 @@ async def fetch_page(
     ticket, by_change = tables.Ticket, wanted.updated_since is not None
     moment = col(ticket.updated_at) if by_change else col(ticket.created_at)
     order = Order(moment, col(ticket.id), is_oldest_first=by_change)
-    query = _select(company_id).where(*build_conditions(wanted))
+    if wanted.q is not None and wanted.q.strip():
+        return await _search(
+            session, company_id, wanted.q, wanted, order, limit=limit, cursor=cursor
+        )
+    query = _select(company_id).where(*_build_conditions(wanted))
     query = paging.narrow(query, order, limit=limit, cursor=cursor)
     found = [FoundTicket(row[0], row[1]) for row in await session.execute(query)]
 
@@ -136,7 +145,30 @@ async def fetch_page(
     return paging.build_page(found, limit, key_of)
 
 
-def build_conditions(wanted: TicketFilter) -> list[sa.ColumnElement[bool]]:
+async def _search(
+    session: AsyncSession,
+    company_id: uuid.UUID,
+    text: str,
+    wanted: TicketFilter,
+    order: Order,
+    *,
+    limit: int,
+    cursor: str | None,
+) -> Page[FoundTicket]:
+    found = await searching.find_page(
+        session, company_id, text, _build_conditions(wanted), order, limit=limit, cursor=cursor
+    )
+    ids = [key.id for key in found.page.items]
+    query = _select(company_id).where(col(tables.Ticket.id).in_(ids))
+    tickets = {ticket.id: (ticket, agent) for ticket, agent in await session.execute(query)}
+    # One that was deleted since its key was read is left out.
+    items = [
+        FoundTicket(*tickets[id_], found.highlights.get(id_, [])) for id_ in ids if id_ in tickets
+    ]
+    return Page(items, found.page.next_cursor)
+
+
+def _build_conditions(wanted: TicketFilter) -> list[sa.ColumnElement[bool]]:
     """One for each filter that is set."""
     ticket = tables.Ticket
     equal = {

@@ -11,6 +11,7 @@ from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, PathParameter, QueryParameter, SkipValidation
 from parlance.api.db.session import Database
+from parlance.api.domain.search.finding import QueryIn
 from parlance.api.domain.tickets import (
     changing,
     deleting,
@@ -106,6 +107,7 @@ class TicketsController(Controller):
         created_after: FromQuery[datetime | None] = None,
         created_before: FromQuery[datetime | None] = None,
         updated_since: FromQuery[datetime | None] = None,
+        q: QueryIn = None,
         cursor: CursorIn = None,
         limit: LimitIn = paging.DEFAULT_PAGE_ITEMS,
     ) -> schemas.TicketPage:
@@ -114,6 +116,8 @@ class TicketsController(Controller):
         `customer` is a name, an email address or an external id; `status` is the help desk's word,
         and `state` tells how far the analysis is. Ask for changes from a minute before the newest
         one you have: several are written at once, and one may become visible after a later one.
+
+        With `q` only tickets whose subject and messages match it; `highlights` show where.
         """
         wanted = TicketFilter(
             state=state_,
@@ -128,12 +132,16 @@ class TicketsController(Controller):
             created_after=fields.check_moment_in("created_after", created_after),
             created_before=fields.check_moment_in("created_before", created_before),
             updated_since=fields.check_moment_in("updated_since", updated_since),
+            q=q,
         )
         async with tickets.database.company_session(principal.company_id) as session:
             page = await queries.fetch_page(
                 session, principal.company_id, wanted, limit=limit, cursor=cursor
             )
-        items = [views.build_ticket(item.ticket, item.agent) for item in page.items]
+        items = [
+            views.build_ticket(item.ticket, item.agent, highlights=item.highlights)
+            for item in page.items
+        ]
         return schemas.TicketPage(items, page.next_cursor)
 
     @get(

@@ -8,15 +8,10 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from parlance.api.domain.search.highlights import Highlight
+from parlance.api.http.schemas import Notice
 from parlance.contracts.calls import Priority, Role, Sentiment
 from parlance.contracts.tickets import TicketState
-
-
-class Notice(msgspec.Struct, frozen=True):
-    """Something was noticed; the request was accepted all the same."""
-
-    code: str
-    detail: str
 
 
 class Agent(msgspec.Struct, frozen=True):
@@ -100,6 +95,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     """A pasted conversation as it was sent."""
     messages: list[Message] | UnsetType = UNSET
     insights: dict[str, Any] | UnsetType | None = UNSET
+    highlights: list[Highlight] | UnsetType = UNSET
+    """Where a search found it; only in lists with `q`."""
 
 
 class TicketPage(msgspec.Struct, frozen=True):

@@ -7,14 +7,23 @@ from typing import Any
 from msgspec import UNSET
 from parlance.api.db import tables
 from parlance.api.db.tables import Json
+from parlance.api.domain.search.highlights import Highlight
 from parlance.api.domain.tickets import schemas
+from parlance.api.http.schemas import Notice
 from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.calls import Role, Sentiment
 
 
-def build_ticket(row: tables.Ticket, agent: tables.User | None) -> schemas.Ticket:
-    """As lists show it."""
-    return schemas.Ticket(**_build_members(row, agent))
+def build_ticket(
+    row: tables.Ticket,
+    agent: tables.User | None,
+    *,
+    highlights: list[Highlight] | None = None,
+) -> schemas.Ticket:
+    """As lists show it; `highlights` where it was searched for."""
+    return schemas.Ticket(
+        **_build_members(row, agent), highlights=UNSET if highlights is None else highlights
+    )
 
 
 def build_full_ticket(
@@ -40,8 +49,8 @@ def build_insights(insights: Insights) -> dict[str, Any]:
     return {name: part for name, part in whole.items() if part is not None}
 
 
-def build_notices(warnings: Iterable[Json]) -> list[schemas.Notice]:
-    return [schemas.Notice(str(item["code"]), str(item["detail"])) for item in warnings]
+def build_notices(warnings: Iterable[Json]) -> list[Notice]:
+    return [Notice(str(item["code"]), str(item["detail"])) for item in warnings]
 
 
 def _build_members(row: tables.Ticket, agent: tables.User | None) -> dict[str, Any]:
