@@ -231,7 +231,7 @@ class Inbox:
 async def _ack(delivery: Delivery[Envelope]) -> None:
     """An ack that does not arrive costs a second delivery, which changes nothing."""
     with contextlib.suppress(Retryable):
-        await delivery.ack()
+        await delivery.ack_unconfirmed()
 
 
 async def _give_back(delivery: Delivery[Envelope], delay_seconds: float) -> None:

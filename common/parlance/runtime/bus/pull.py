@@ -60,6 +60,11 @@ class Delivery(Generic[T]):
         except (NatsError, TimeoutError) as exc:
             raise BusUnavailable("ack") from exc
 
+    async def ack_unconfirmed(self) -> None:
+        """Done, for a reader to whom a second delivery is harmless: half the work of `ack`. Raises
+        BusUnavailable."""
+        await self._send(self._message.ack, "ack")
+
     async def nak(self, delay_seconds: float = 0.0) -> None:
         """Give it back; it is delivered again after the delay. Raises BusUnavailable."""
         await self._send(lambda: self._message.nak(delay=delay_seconds), "nak")
