@@ -43,7 +43,7 @@ def test_the_functions_and_classes_that_the_architecture_names_exist() -> None:
     """`name` is defined somewhere, and `Class.method` in one file together."""
     text = (ROOT / "docs" / "architecture.md").read_text()
     named = set(re.findall(r"`([A-Za-z_]\w*(?:\.\w+)?)`", text))
-    words = {"parlance", *re.findall(r"`(call\.\w+|\w+\.py)`", text)}
+    words = {"parlance", *re.findall(r"`((?:call|ticket)\.\w+|\w+\.py)`", text)}
     roots = [ROOT / root for root in ("api", "common", "operator", "inference", "devstack")]
     sources = [path.read_text() for root in roots for path in root.rglob("*.py")]
 
