@@ -5,7 +5,7 @@ A member that is absent keeps its value, null clears it. The conversation is cha
 """
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +92,7 @@ async def change_ticket(
                     actor=principal.actor,
                     action="ticket.changed",
                     subject=str(ticket_id),
-                    detail={"fields": _name_fields(changed), "revision": ticket.revision},
+                    detail={"fields": [*_name_fields(changed)], "revision": ticket.revision},
                 )
             )
             await session.flush()
@@ -100,9 +100,9 @@ async def change_ticket(
         return await reading.read(session, FoundTicket(ticket, found.agent), patch.warnings)
 
 
-def _name_fields(columns: Sequence[str]) -> list[str]:
+def _name_fields(columns: Iterable[str]) -> Iterable[str]:
     """The names by which clients know these columns, each once."""
-    return list(dict.fromkeys(_FIELD_OF.get(name, name) for name in columns))
+    return dict.fromkeys(_FIELD_OF.get(name, name) for name in columns)
 
 
 def _read_agent(values: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -34,8 +35,10 @@ def build_principal() -> Principal:
 
 
 def build_bodies(**limits: int) -> Bodies:
-    few = {"long": 1, "unkeyed": 2, "unkeyed_long": 1} | limits
-    return Bodies(BodyLimits(**few, long_wait_seconds=0.01, unkeyed_wait_seconds=0.01))
+    few = BodyLimits(
+        long=1, long_wait_seconds=0.01, unkeyed=2, unkeyed_long=1, unkeyed_wait_seconds=0.01
+    )
+    return Bodies(dataclasses.replace(few, **limits))  # type: ignore[arg-type]  # whole numbers all
 
 
 def ask(size_bytes: int, *, is_known: bool) -> Any:
