@@ -343,6 +343,38 @@ async def test_messages_that_are_new_are_appended(
     assert [message["index"] for message in content.messages] == [0, 1, 2]
 
 
+async def test_a_whole_upload_after_an_append_replaces_what_was_appended(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    old, new = talk("A", external_id="W"), talk("B", external_id="W")
+    for mode, body, outcome in [
+        ("create", old, "created"),
+        ("append", new, "updated"),
+        ("append", new, "unchanged"),
+        ("create", old, "unchanged"),
+        ("upsert", new, "updated"),
+        ("upsert", new, "unchanged"),
+        ("append", old, "updated"),
+        ("upsert", new, "updated"),
+    ]:
+        response = await client.post(f"{PATH}?mode={mode}", json=body)
+        assert response.json()["outcome"] == outcome, (mode, body)
+
+    [content] = await fetch_all(database, tables.TicketContent)
+    assert [message["text"] for message in content.messages] == ["B"]
+
+
+async def test_what_was_appended_is_a_conflict_as_a_whole_upload(
+    client: httpx.AsyncClient,
+) -> None:
+    await client.post(PATH, json=talk("A", external_id="W"))
+    await client.post(f"{PATH}?mode=append", json=talk("B", external_id="W"))
+
+    response = await client.post(PATH, json=talk("B", external_id="W"))
+
+    assert (response.status_code, support.problem_of(response)) == (409, "ticket_conflict")
+
+
 async def test_the_second_of_one_request_is_refused(
     client: httpx.AsyncClient, database: Database
 ) -> None:

@@ -330,6 +330,63 @@ async def test_unknown_members_are_told_once_or_refused(
     assert read.headers["etag"] == answer.headers["etag"]
 
 
+async def test_an_upload_with_the_content_from_before_a_patch_restores_it_in_mode_upsert_only(
+    api: Api, client: httpx.AsyncClient, acme: Account
+) -> None:
+    body = {"external_id": "S", "status": "open", "messages": [{"text": "Hi"}]}
+    path, headers = "/api/tickets/upload", authorize(acme)
+    ticket_id = (await client.post(path, json=body, headers=headers)).json()["ticket_id"]
+    await patch(client, acme, ticket_id, {"status": "solved"})
+    found = []
+    for mode in ("create", "upsert", "upsert"):
+        answer = await client.post(f"{path}?mode={mode}", json=body, headers=headers)
+        status = (await get(client, acme, f"/{ticket_id}")).json()["status"]
+        found.append((answer.json()["outcome"], status))
+
+    assert found == [("unchanged", "solved"), ("updated", "open"), ("unchanged", "open")]
+
+
+async def test_unknown_members_of_the_customer_are_told_or_refused(
+    api: Api, client: httpx.AsyncClient, acme: Account
+) -> None:
+    ticket_id = await add(api, acme)
+    body = {"customer": {"name": "Ada", "vip": True}}
+    answer = await patch(client, acme, ticket_id, body)
+    strict = await patch(client, acme, f"{ticket_id}?strict=1", body)
+
+    assert answer.json()["customer"] == {"name": "Ada"}
+    assert [item["detail"] for item in answer.json()["warnings"]] == [
+        "The field 'customer/vip' cannot be changed."
+    ]
+    assert [error["pointer"] for error in strict.json()["errors"]] == ["/customer/vip"]
+
+
+async def test_the_key_of_a_patch_may_stand_in_its_body(
+    api: Api, client: httpx.AsyncClient, acme: Account
+) -> None:
+    path = f"/api/tickets/{await add(api, acme)}"
+    reader = await support.add_account(api.database, "reader", Scope.TICKETS_READ)
+    other = await support.add_account(api.database, "other", Scope.TICKETS_WRITE)
+    keys = [f" {acme.key} ", "", "pk_" + "0" * 40, reader.key, other.key]
+    answers = [await client.patch(path, json={"api_key": key, "status": "x"}) for key in keys]
+
+    assert [answer.status_code for answer in answers] == [200, 401, 401, 403, 404]
+    assert "warnings" not in answers[0].json() or answers[0].json()["warnings"] == []
+
+
+async def test_the_audit_names_fields_as_clients_do(
+    api: Api, client: httpx.AsyncClient, acme: Account
+) -> None:
+    ticket_id = await add(api, acme)
+    body = {"metadata": {"a": 1}, "agent": {"extension_id": "EXT-9"}, "subject": "New"}
+    assert (await patch(client, acme, ticket_id, body)).status_code == 200
+    async with api.database.system_session() as session:
+        detail = await session.scalar(sa.select(col(tables.AuditEntry.detail)))
+
+    assert detail is not None
+    assert detail["fields"] == ["subject", "metadata", "extension_id", "agent"]
+
+
 async def test_a_body_that_is_no_json_object_is_refused(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:

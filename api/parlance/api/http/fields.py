@@ -3,7 +3,7 @@
 The same for forms, JSON bodies and query parameters. Which fields there are is an area's own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -55,6 +55,21 @@ TextIn = Annotated[
 def build_warning(code: WarningCode, detail: str) -> dict[str, JsonValue]:
     """One of `warnings[]`."""
     return {"code": code.value, "detail": detail}
+
+
+def check_unknown(
+    names: Sequence[str], *, strict: bool, meaning: str = "is unknown"
+) -> list[dict[str, JsonValue]]:
+    """Warnings for fields that mean nothing here; a member of an object is called `customer/vip`.
+    Raises Refused when `strict`."""
+    code = Problem.UNKNOWN_FIELD.code
+    if names and strict:
+        errors = [FieldError(f"/{name[:64]}", code, "is unknown") for name in names]
+        raise Refused(Problem.UNKNOWN_FIELD, errors=errors)
+    return [
+        build_warning(WarningCode.UNKNOWN_FIELD, f"The field {name[:64]!r} {meaning}.")
+        for name in names
+    ]
 
 
 def check_moment_in(name: str, value: datetime | None) -> datetime | None:

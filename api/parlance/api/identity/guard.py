@@ -6,10 +6,10 @@ anybody may ask. A handler that forgets it keeps the application from starting (
 and leaves the principal in the request's state, where `principal: PrincipalIn` finds it.
 
 A key stands in `X-Api-Key`, in `Authorization: Bearer`, or, on the routes that declare
-`is_key_in_body`, in a field of the body: then the handler asks `Gate.admit_by_field`.
+`is_key_in_body`, in the field `api_key` of the body: then the handler asks `Gate.admit_by_field`.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from litestar.exceptions import ImproperlyConfiguredException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import SkipValidation
 from litestar.routes import HTTPRoute
-from parlance.api.http.errors import Refused
+from parlance.api.http.errors import Refused, refuse_field
 from parlance.api.identity.keys import InvalidKey, KeyRing
 from parlance.api.identity.principal import Principal
 from parlance.api.identity.scopes import Scope
@@ -35,6 +35,9 @@ IsAdmitted = Callable[[], Awaitable[bool]]
 """Asks again whether somebody who was let in still may."""
 
 _Connection = ASGIConnection[Any, Any, Any, Any]
+
+KEY_FIELD = "api_key"
+"""Where a body may hold the key."""
 
 _OPTION = "access"
 _STATE = "principal"
@@ -172,6 +175,14 @@ def read_key(connection: _Connection) -> str | None:
     if len(found) > 1:
         raise Refused(Problem.CONFLICTING_CREDENTIALS)
     return found.pop() if found else None
+
+
+def read_field_key(body: Mapping[str, Any]) -> str | None:
+    """The key in a JSON body, for `Gate.admit_by_field`. Raises Refused."""
+    key = body.get(KEY_FIELD)
+    if key is not None and not isinstance(key, str):
+        raise refuse_field(Problem.VALIDATION_FAILED, KEY_FIELD, "must be a text")
+    return (key or "").strip() or None
 
 
 def _read_bearer(authorization: str) -> str:

@@ -98,10 +98,3 @@ def test_metadata_that_is_no_json_is_malformed(text: str) -> None:
     problem = refusal(metadata=text[:MAX_METADATA_BYTES]).problem
 
     assert problem is Problem.MALFORMED_REQUEST
-
-
-def test_unknown_fields_warn_or_refuse() -> None:
-    assert fields.check_unknown(["colour"], strict=False)[0]["code"] == "unknown_field"
-    assert fields.check_unknown([], strict=True) == []
-    with pytest.raises(Refused):
-        fields.check_unknown(["colour"], strict=True)

@@ -6,6 +6,7 @@ from parlance.api.db.session import Database
 from parlance.api.domain.tickets import limits
 from parlance.api.domain.tickets.routes import Tickets, TicketsController
 from parlance.api.domain.tickets.uploads import routes as upload_routes
+from parlance.api.domain.tickets.uploads.bodies import Bodies
 from parlance.api.domain.tickets.uploads.routes import TicketUploads
 from parlance.api.events.hub import Hub
 from parlance.api.http.areas import Area
@@ -27,8 +28,9 @@ def build_area(
     clock: Clock,
 ) -> Area:
     """Tickets over HTTP: uploads, reading, following, changing, analysing again and deleting."""
-    uploads = TicketUploads.build(database, store, relay, clock, gate)
-    tickets = Tickets(database, store, hub, gate, relay, deleter, clock)
+    bodies = Bodies()
+    uploads = TicketUploads.build(database, store, relay, clock, gate, bodies)
+    tickets = Tickets(database, store, hub, gate, relay, deleter, clock, bodies)
     router = Router(
         "/",
         route_handlers=[TicketsController, upload_routes.add_tickets],

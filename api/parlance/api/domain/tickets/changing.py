@@ -5,7 +5,7 @@ A member that is absent keeps its value, null clears it. The conversation is cha
 """
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,24 +14,26 @@ from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.api.db.tables import TICKET_CONTENTS, Json
 from parlance.api.domain.company import agents
-from parlance.api.domain.company.agents import AgentIds
 from parlance.api.domain.tickets import contents, queries, reading
-from parlance.api.domain.tickets.input.fields import TicketFields
+from parlance.api.domain.tickets.input import hashes
+from parlance.api.domain.tickets.input.fields import CUSTOMER_NAMES, TicketFields
 from parlance.api.domain.tickets.locking import lock_ticket
 from parlance.api.domain.tickets.queries import FoundTicket
 from parlance.api.domain.tickets.reading import ReadTicket
 from parlance.api.http import fields
-from parlance.api.http.errors import FieldError, Refused, refuse_field
+from parlance.api.http.errors import Refused, refuse_field
+from parlance.api.identity.guard import KEY_FIELD
 from parlance.api.identity.principal import Principal
 from parlance.contracts.problems import Problem, WarningCode
 from parlance.runtime.clock import Clock
 from sqlalchemy.ext.asyncio import AsyncSession
 
-KEY_FIELD = "api_key"
 AGENT_FIELD = "agent"
 _AGENT_NAMES = ("user_id", "agent_email", "extension_id")
 _MERGED = ("customer", "metadata")
 NAMES = frozenset({"subject", "status", "tags", *_MERGED, AGENT_FIELD, *_AGENT_NAMES})
+_FIELD_OF = {"extra": "metadata", "user_id": AGENT_FIELD, "warnings": AGENT_FIELD}
+"""The fields of columns that are called otherwise; `warnings` change with the agent only."""
 _AGENT_WARNINGS = (
     WarningCode.AGENT_UNKNOWN,
     WarningCode.EXTENSION_UNKNOWN,
@@ -53,8 +55,11 @@ def parse_patch(body: Mapping[str, Any], *, strict: bool) -> Patch:
     """Raises Refused. Values are checked when they are merged into what is there."""
     values = {name: value for name, value in body.items() if name in NAMES}
     values |= _read_agent(values)
-    unknown = [name[:64] for name in body if name not in NAMES and name != KEY_FIELD]
-    return Patch(values, _check_unknown(unknown, strict=strict))
+    unknown = [name for name in body if name not in NAMES and name != KEY_FIELD]
+    customer = body.get("customer")
+    if isinstance(customer, dict):
+        unknown += [f"customer/{name}" for name in customer if name not in CUSTOMER_NAMES]
+    return Patch(values, fields.check_unknown(unknown, strict=strict, meaning="cannot be changed"))
 
 
 async def change_ticket(
@@ -78,6 +83,7 @@ async def change_ticket(
         if changed:
             ticket.revision += 1
             ticket.updated_at = clock.now()
+            ticket.content_hash = hashes.mark_changed(ticket.content_hash)
             if "subject" in changed:
                 await _update_search(session, ticket)
             session.add(
@@ -86,12 +92,17 @@ async def change_ticket(
                     actor=principal.actor,
                     action="ticket.changed",
                     subject=str(ticket_id),
-                    detail={"fields": list(changed), "revision": ticket.revision},
+                    detail={"fields": [*_name_fields(changed)], "revision": ticket.revision},
                 )
             )
             await session.flush()
         found = await queries.fetch_ticket(session, company_id, ticket_id)
         return await reading.read(session, FoundTicket(ticket, found.agent), patch.warnings)
+
+
+def _name_fields(columns: Iterable[str]) -> Iterable[str]:
+    """The names by which clients know these columns, each once."""
+    return dict.fromkeys(_FIELD_OF.get(name, name) for name in columns)
 
 
 def _read_agent(values: dict[str, Any]) -> dict[str, Any]:
@@ -107,17 +118,6 @@ def _read_agent(values: dict[str, Any]) -> dict[str, Any]:
         detail = f"is null or an object with one of {', '.join(_AGENT_NAMES)}"
         raise refuse_field(Problem.VALIDATION_FAILED, AGENT_FIELD, detail)
     return {name: agent.get(name) for name in _AGENT_NAMES}
-
-
-def _check_unknown(names: list[str], *, strict: bool) -> list[Json]:
-    code = Problem.UNKNOWN_FIELD.code
-    if names and strict:
-        errors = [FieldError(f"/{name}", code, "is unknown") for name in names]
-        raise Refused(Problem.UNKNOWN_FIELD, errors=errors)
-    return [
-        fields.build_warning(WarningCode.UNKNOWN_FIELD, f"The field {name!r} cannot be changed.")
-        for name in names
-    ]
 
 
 def _check_revision(ticket: tables.Ticket, if_match: Collection[str]) -> None:
@@ -166,8 +166,7 @@ async def _assign(
 ) -> dict[str, Any]:
     """An agent that nobody is leaves the ticket unassigned, with a warning that stays until the
     next change of the agent."""
-    ids = AgentIds(wanted.user_id, wanted.agent_email, wanted.extension_id)
-    [assignment] = await agents.find_agents(session, ticket.company_id, [ids])
+    [assignment] = await agents.find_agents(session, ticket.company_id, [wanted.agent_ids])
     if assignment.refusal is not None:
         raise assignment.refusal
     kept = [item for item in ticket.warnings if item.get("code") not in _AGENT_WARNINGS]

@@ -11,6 +11,11 @@ class TicketUploadLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = bounds.MAX_BODY_BYTES
     max_unkeyed_body_bytes: int = bounds.MAX_UNKEYED_BODY_BYTES
     """Of a body with the key in it; longer ones may be answered 503 where there are many."""
+    max_brackets: int = bounds.MAX_BRACKETS
+    """Of `{` and `[` in a body, also in its texts."""
+    max_commas: int = bounds.MAX_COMMAS
+    max_unkeyed_brackets: int = bounds.MAX_UNKEYED_BRACKETS
+    max_unkeyed_commas: int = bounds.MAX_UNKEYED_COMMAS
     max_items: int = bounds.MAX_ITEMS
     max_messages: int = bounds.MAX_MESSAGES
     max_message_bytes: int = bounds.MAX_MESSAGE_BYTES

@@ -3,6 +3,7 @@
 from litestar.openapi.spec import OpenAPIResponse, RequestBody
 from parlance.api.domain.tickets.input.fields import TicketFields
 from parlance.api.http import operations
+from parlance.api.identity.guard import KEY_FIELD
 
 READ_PROBLEMS = operations.KEYED_PROBLEMS | operations.build_problems(
     {
@@ -34,6 +35,10 @@ _AGENT = {name: _PROPERTIES[name] for name in _AGENT_NAMES}
 _PATCH: operations.JsonSchema = {
     "type": "object",
     "properties": {
+        KEY_FIELD: {
+            "type": "string",
+            "description": "API key of the company; may stand in a header instead.",
+        },
         **{name: {"anyOf": [_PROPERTIES[name], {"type": "null"}]} for name in _NULLABLE_NAMES},
         "agent": {
             "anyOf": [

@@ -24,12 +24,13 @@ from parlance.api.domain.tickets import (
 )
 from parlance.api.domain.tickets.queries import TicketFilter
 from parlance.api.domain.tickets.reading import ReadTicket, TicketReader
+from parlance.api.domain.tickets.uploads.bodies import Bodies
 from parlance.api.events import following, waiting
 from parlance.api.events.following import FromIn
 from parlance.api.events.hub import Hub
 from parlance.api.http import etag, fields, json_body, paging
 from parlance.api.http.body import BodyReader, Pace
-from parlance.api.http.errors import Refused, refuse_field
+from parlance.api.http.errors import Refused
 from parlance.api.http.fields import TextIn
 from parlance.api.http.paging import CursorIn, LimitIn
 from parlance.api.identity import guard
@@ -46,7 +47,7 @@ from parlance.runtime.store import Store
 
 _READ = guard.needs(Scope.TICKETS_READ)
 _WRITE = guard.needs(Scope.TICKETS_WRITE)
-_PACE = Pace(idle_seconds=30.0, min_bytes_per_second=1024, max_wait_seconds=120.0)
+_PACE = Pace(idle_seconds=30.0, min_bytes_per_second=1024, max_wait_seconds=30.0)
 """Of a patch, which is short."""
 
 # The framework means something else by a parameter that is called `state`.
@@ -74,6 +75,7 @@ class Tickets:
     relay: Relay
     deleter: Deleter
     clock: Clock
+    bodies: Bodies
 
 
 TicketsIn = NamedDependency[SkipValidation[Tickets]]
@@ -230,7 +232,7 @@ class TicketsController(Controller):
         "/{ticket_id:str}",
         operation_id="changeTicket",
         summary="Change a ticket",
-        opt=_WRITE,
+        opt=guard.needs(Scope.TICKETS_WRITE, is_key_in_body=True),
         operation_class=operations.ChangeOperation,
         responses=operations.CHANGE_PROBLEMS,
     )
@@ -238,7 +240,6 @@ class TicketsController(Controller):
         self,
         request: Request[Any, Any, Any],
         tickets: TicketsIn,
-        principal: PrincipalIn,
         ticket_id: TicketId,
         strict: FromQuery[bool] = False,
     ) -> Response[schemas.Ticket]:
@@ -246,8 +247,9 @@ class TicketsController(Controller):
         has changed the ticket since; the end of an analysis is no such change."""
         id_ = queries.parse_id(ticket_id)
         json_body.check_content_type(request, operations.PATCH_TYPES)
-        body = await json_body.read_object(BodyReader(request, _PACE).chunks())
-        await tickets.gate.admit_by_field(request, _read_key(body))
+        with tickets.bodies.count_unkeyed(request):
+            body = await json_body.read_object(BodyReader(request, _PACE).chunks())
+            principal = await tickets.gate.admit_by_field(request, guard.read_field_key(body))
         read = await changing.change_ticket(
             tickets.database,
             tickets.clock,
@@ -315,11 +317,3 @@ def build_answer(read: ReadTicket, **options: Any) -> Response[schemas.Ticket]:
         media_type="application/json",
         **options,
     )
-
-
-def _read_key(body: dict[str, Any]) -> str | None:
-    """A key in the body has to be the one in the header."""
-    key = body.get(changing.KEY_FIELD)
-    if key is not None and not isinstance(key, str):
-        raise refuse_field(Problem.VALIDATION_FAILED, changing.KEY_FIELD, "must be a text")
-    return key or None

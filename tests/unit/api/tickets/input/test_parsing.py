@@ -70,6 +70,33 @@ def test_a_too_long_message_names_the_limits() -> None:
     assert refused.members == {"max_message_bytes": 65_536, "max_text_bytes": 1_048_576}
 
 
+def test_a_message_is_also_measured_as_plain_text() -> None:
+    grown = "<blockquote><pre>" + "x\n" * 30_000
+
+    refused = refuse({"messages": [say(), say(grown)]})
+
+    assert refused.problem.code == "text_too_long"
+    assert [error.pointer for error in refused.errors] == ["/messages/1/text"]
+
+
+def test_a_conversation_is_also_measured_as_plain_text() -> None:
+    grown = "<blockquote><pre>" + "x\n" * 12_000
+
+    refused = refuse({"messages": [say(grown)] * 23})
+
+    assert [error.pointer for error in refused.errors] == ["/messages"]
+
+
+@pytest.mark.parametrize(
+    "text", ["Agent: hi\n" * 2001, ("Agent: " + "x" * 70_000 + "\n") * 3, "x" * 1_048_577]
+)
+def test_what_is_wrong_with_a_pasted_conversation_points_at_its_text(text: str) -> None:
+    refused = refuse({"text": text})
+
+    assert refused.problem.status == 413
+    assert [error.pointer for error in refused.errors] == ["/text"]
+
+
 def test_a_stored_message_holds_what_was_sent() -> None:
     raw = {"messages": [say("<p>Hi</p>", id="m1", author=" Ada ", created_at=1772355600)]}
 
@@ -135,6 +162,16 @@ def test_what_is_odd_is_told() -> None:
     assert codes_of(parse({"text": "hm"})) == ["conversation_unparsed"]
     assert codes_of(parse({"messages": [say(mood="bad"), say(mood="good")]})) == ["unknown_field"]
     assert codes_of(parse({"messages": [say()]})) == []
+
+
+def test_warnings_say_what_was_found() -> None:
+    time = "2026-03-01T10:00"
+    warned = parse({"messages": [say(role="agent", created_at=time)]}, zone="Europe/Berlin")
+
+    assert [warning["detail"] for warning in warned.warnings] == [
+        "No message is from the customer or from somebody whose role is unknown.",
+        "Times without a zone were read as Europe/Berlin.",
+    ]
 
 
 def test_blank_names_count_as_absent() -> None:

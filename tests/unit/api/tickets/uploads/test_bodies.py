@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,27 +20,29 @@ LONG = bounds.MAX_UNKEYED_BODY_BYTES + 1
 class Asked:
     """A request, as far as it is looked at."""
 
-    def __init__(self, size_bytes: int, *, is_known: bool) -> None:
+    def __init__(self, data: bytes, known: Principal | None) -> None:
         self.headers = {"Content-Type": "application/json"}
-        company = ids.new_uuid7()
-        known = Principal(company, ids.CompanySlug("acme"), "key:x", frozenset())
-        self.scope = {"state": {"principal": known} if is_known else {}}
-        self._size_bytes = size_bytes
+        self.scope = {"state": {"principal": known} if known else {}}
+        self._data = data
 
     async def stream(self) -> AsyncIterator[bytes]:
-        for first in range(0, self._size_bytes, 1 << 20):
-            yield b" " * min(1 << 20, self._size_bytes - first)
+        for first in range(0, len(self._data), 1 << 20):
+            yield self._data[first : first + (1 << 20)]
 
 
-def build_bodies() -> Bodies:
-    limits = BodyLimits(
+def build_principal() -> Principal:
+    return Principal(ids.new_uuid7(), ids.CompanySlug("acme"), "key:x", frozenset())
+
+
+def build_bodies(**limits: int) -> Bodies:
+    few = BodyLimits(
         long=1, long_wait_seconds=0.01, unkeyed=2, unkeyed_long=1, unkeyed_wait_seconds=0.01
     )
-    return Bodies(limits)
+    return Bodies(dataclasses.replace(few, **limits))  # type: ignore[arg-type]  # whole numbers all
 
 
 def ask(size_bytes: int, *, is_known: bool) -> Any:
-    return Asked(size_bytes, is_known=is_known)
+    return Asked(b" " * size_bytes, build_principal() if is_known else None)
 
 
 async def test_a_body_is_read_whole() -> None:
@@ -63,12 +66,56 @@ async def test_a_long_body_waits_for_a_place_of_its_group(is_known: bool) -> Non
         pass  # it is free again
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_company_leaves_places_to_others(is_known: bool) -> None:
+    bodies = build_bodies(long=2, long_of_company=1, unkeyed_long=2)
+    acme, globex = build_principal(), build_principal()
+
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def read(principal: Principal) -> None:
+            asked: Any = Asked(b" " * LONG, principal if is_known else None)
+            body = await stack.enter_async_context(bodies.open(asked))
+            await body.note_key(principal)
+
+        await read(acme)
+        with pytest.raises(Refused) as caught:
+            await read(acme)
+        await read(globex)
+
+    assert caught.value.problem is Problem.RATE_LIMITED
+    async with bodies.open(Asked(b" " * LONG, acme)):  # type: ignore[arg-type]  # what is looked at
+        pass  # it is free again
+
+
+@pytest.mark.parametrize(
+    ("data", "is_known", "name"),
+    [
+        (b"[],", True, "max_brackets"),
+        (b"{},", False, "max_brackets"),
+        (b"0,", True, "max_commas"),
+        (b"0,", False, "max_commas"),
+    ],
+)
+async def test_a_body_of_too_many_parts_is_refused_before_it_is_parsed(
+    data: bytes, is_known: bool, name: str
+) -> None:
+    limit = getattr(bounds, name.upper() if is_known else name.upper().replace("X", "X_UNKEYED"))
+    asked: Any = Asked(data * (limit + 1), build_principal() if is_known else None)
+    async with build_bodies().open(asked) as body:
+        with pytest.raises(Refused) as caught:
+            body.parse()
+
+    assert caught.value.problem is Problem.TOO_LARGE
+    assert caught.value.members == {name: limit}
+
+
 async def test_strangers_are_counted_until_their_key_is_known() -> None:
     bodies = build_bodies()
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(4):
             body = await stack.enter_async_context(bodies.open(ask(10, is_known=False)))
-            body.note_key()
+            await body.note_key(build_principal())
         for _ in range(2):
             await stack.enter_async_context(bodies.open(ask(10, is_known=False)))
         with pytest.raises(Refused) as caught:

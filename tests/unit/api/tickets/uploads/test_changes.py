@@ -28,10 +28,17 @@ def test_a_message_without_an_id_is_known_by_author_time_and_text() -> None:
     assert changes.find_new(stored, sent) == [sent[1], sent[3]]
 
 
-def test_a_new_message_that_is_sent_twice_is_added_once() -> None:
-    sent = [build(0, "One", id="a"), build(1, "One", id="a"), build(2, "x"), build(3, "x")]
+def test_a_new_id_counts_once() -> None:
+    sent = [build(0, "One", id="a"), build(1, "One", id="a")]
 
-    assert changes.find_new([], sent) == [sent[0], sent[2]]
+    assert changes.find_new([], sent) == [sent[0]]
+
+
+def test_new_messages_without_an_id_may_be_equal() -> None:
+    sent = [build(0, "x"), build(1, "x")]
+
+    assert changes.find_new([], sent) == sent
+    assert changes.find_new(sent, sent) == []
 
 
 def test_added_messages_are_numbered_behind_the_others_and_ordered_with_them() -> None:

@@ -5,22 +5,13 @@ The same for the form of `add-calls` and the JSON of `addcallurl`.
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
 from parlance.api.http import fields, json_body
-from parlance.api.http.errors import FieldError, Refused
-from parlance.api.http.fields import (
-    MAX_METADATA_BYTES,
-    Id,
-    Language,
-    Moment,
-    Name,
-    build_warning,
-)
+from parlance.api.http.fields import MAX_METADATA_BYTES, Id, Language, Moment, Name
 from parlance.contracts.calls import ChannelPolicy, Priority
-from parlance.contracts.problems import Problem, WarningCode
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -96,16 +87,3 @@ NAMES = frozenset(CallFields.model_fields)
 def parse_fields(values: Mapping[str, Any]) -> CallFields:
     """Raises Refused with an error for every wrong field."""
     return fields.parse_model(CallFields, values)
-
-
-def check_unknown(names: Sequence[str], *, strict: bool) -> list[dict[str, JsonValue]]:
-    """Warnings for fields that mean nothing here. Raises Refused when `strict`."""
-    if names and strict:
-        errors = [
-            FieldError(f"/{name[:64]}", Problem.UNKNOWN_FIELD.code, "is unknown") for name in names
-        ]
-        raise Refused(Problem.UNKNOWN_FIELD, errors=errors)
-    return [
-        build_warning(WarningCode.UNKNOWN_FIELD, f"The field {name[:64]!r} is unknown.")
-        for name in names
-    ]

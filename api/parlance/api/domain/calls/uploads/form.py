@@ -13,7 +13,7 @@ from litestar import Request
 from parlance.api.domain.calls.uploads import fields, upload
 from parlance.api.domain.calls.uploads.intake import Holding
 from parlance.api.domain.calls.uploads.places import Places
-from parlance.api.domain.calls.uploads.upload import FILE_FIELD, KEY_FIELD, URL_FIELD
+from parlance.api.domain.calls.uploads.upload import FILE_FIELD, URL_FIELD
 from parlance.api.http import multipart
 from parlance.api.http.body import BodyReader, Pace
 from parlance.api.http.errors import FieldError, Refused, refuse_field
@@ -29,7 +29,7 @@ from parlance.media.sniff import Container
 MAX_UNKEYED_TEXT_BYTES = 256 * 1024
 """Of all text fields before the key: they are held in memory, for anybody."""
 
-_NAMES = fields.NAMES | {KEY_FIELD, URL_FIELD}
+_NAMES = fields.NAMES | {guard.KEY_FIELD, URL_FIELD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ class FormReader:
             await self._skip(part)
         else:
             self.texts[part.name] = await part.text()
-            if part.name == KEY_FIELD:
-                await self._admit(self.texts[KEY_FIELD].strip())
+            if part.name == guard.KEY_FIELD:
+                await self._admit(self.texts[guard.KEY_FIELD].strip())
             elif self._principal is None:
                 self._check_texts()
 

@@ -18,13 +18,13 @@ from parlance.api.domain.calls.uploads.places import Places
 from parlance.api.domain.calls.uploads.upload import (
     FILE_FIELD,
     JSON_URL_FIELDS,
-    KEY_FIELD,
     URL_FIELD,
     Upload,
 )
 from parlance.api.http import idempotency, json_body, multipart
 from parlance.api.http.body import BodyReader
 from parlance.api.http.errors import FieldError, Refused, refuse_field
+from parlance.api.http.fields import check_unknown
 from parlance.api.http.idempotency import Claim
 from parlance.api.http.multipart import FormLimits
 from parlance.api.identity import guard
@@ -33,7 +33,7 @@ from parlance.api.identity.principal import Principal
 from parlance.contracts import ids
 from parlance.contracts.problems import Problem
 
-_NAMES = fields.NAMES | {KEY_FIELD, *JSON_URL_FIELDS}
+_NAMES = fields.NAMES | {guard.KEY_FIELD, *JSON_URL_FIELDS}
 
 
 class UploadReader:
@@ -63,7 +63,7 @@ class UploadReader:
                 call_id=form.call_id,
                 principal=principal,
                 fields=wanted,
-                warnings=fields.check_unknown(form.unknown, strict=strict),
+                warnings=check_unknown(form.unknown, strict=strict),
                 holding=holding,
                 url=form.url,
                 audio_field=URL_FIELD if form.url else FILE_FIELD,
@@ -85,7 +85,7 @@ class UploadReader:
         with contextlib.nullcontext() if is_known else self._desk.places.count_unknown():
             body = BodyReader(request, limits.pace if is_known else limits.unkeyed_pace)
             values = await json_body.read_object(body.chunks())
-            principal = await self._desk.gate.admit_by_field(request, _read_text(values, KEY_FIELD))
+            principal = await self._desk.gate.admit_by_field(request, guard.read_field_key(values))
         url_field, url = _read_url(values)
         wanted = fields.parse_fields(values)
         unknown = [name for name in values if name not in _NAMES]
@@ -93,7 +93,7 @@ class UploadReader:
             call_id=ids.new_call_id(),
             principal=principal,
             fields=wanted,
-            warnings=fields.check_unknown(unknown, strict=strict),
+            warnings=check_unknown(unknown, strict=strict),
             holding=Holding(self._intake),
             url=url,
             audio_field=url_field,

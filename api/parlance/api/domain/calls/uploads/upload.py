@@ -12,7 +12,6 @@ from parlance.contracts.ids import CallId
 from parlance.media.sniff import Container
 from pydantic import JsonValue
 
-KEY_FIELD = "api_key"
 FILE_FIELD = "call"
 URL_FIELD = "audio_url"
 JSON_URL_FIELDS = ("call_url", URL_FIELD)

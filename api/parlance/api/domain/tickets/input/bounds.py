@@ -3,6 +3,11 @@
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_UNKEYED_BODY_BYTES = 1024 * 1024
 """Of a body whose key does not stand in a header; for longer ones there are few places."""
+MAX_BRACKETS = 200_000
+"""`{` and `[` in a body. They tell, before it is parsed, how much memory it takes then."""
+MAX_COMMAS = 2_000_000
+MAX_UNKEYED_BRACKETS = 20_000
+MAX_UNKEYED_COMMAS = 500_000
 MAX_ITEMS = 1000
 MAX_MESSAGES = 2000
 MAX_MESSAGE_BYTES = 64 * 1024

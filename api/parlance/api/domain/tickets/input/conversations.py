@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from parlance.api.db.tables import Json
-from parlance.api.domain.tickets.input import markup, pasting, quoting
+from parlance.api.domain.tickets.input import bounds, markup, pasting, quoting
 from parlance.api.domain.tickets.input.fields import MessageFields
 from parlance.contracts.calls import Role
 
@@ -37,7 +37,8 @@ def build_sent(sent: Sequence[MessageFields]) -> Conversation:
 
 def build_pasted(text: str) -> Conversation:
     """Of one text that holds them all."""
-    plain = markup.parse_html(text) if markup.is_html(text) else text
+    is_html = markup.is_html(text)
+    plain = markup.parse_html(text, max_characters=bounds.MAX_TEXT_BYTES) if is_html else text
     pasted = pasting.parse_pasted(plain)
     messages = [
         _build(index, message.role, message.author, message.text)
@@ -78,7 +79,7 @@ def has_customer_side(messages: Iterable[Json]) -> bool:
 def _build_message(index: int, sent: MessageFields) -> Json:
     text = sent.text
     is_html = markup.is_html(text)
-    plain = markup.parse_html(text) if is_html else text
+    plain = markup.parse_html(text, max_characters=bounds.MAX_MESSAGE_BYTES) if is_html else text
     message = _build(index, sent.role or Role.UNKNOWN, sent.author, plain)
     if sent.created_at is not None:
         message["created_at"] = sent.created_at.isoformat()

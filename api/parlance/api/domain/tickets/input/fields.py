@@ -4,6 +4,7 @@ import uuid
 from typing import Annotated
 
 import msgspec
+from parlance.api.domain.company.agents import AgentIds
 from parlance.api.domain.tickets.input import bounds
 from parlance.api.domain.tickets.input.times import Time
 from parlance.api.http.fields import MAX_METADATA_BYTES, Id, Language, Name
@@ -121,6 +122,10 @@ class TicketFields(BaseModel):
     """The conversation, at most 2,000 messages."""
     text: str | None = None
     """The conversation as one pasted text."""
+
+    @property
+    def agent_ids(self) -> AgentIds:
+        return AgentIds(self.user_id, self.agent_email, self.extension_id)
 
 
 TICKET_NAMES = frozenset(TicketFields.model_fields)

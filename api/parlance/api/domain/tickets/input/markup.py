@@ -23,7 +23,7 @@ _INLINE = frozenset(_INLINE_NAMES.split())
 _NESTED = frozenset({"blockquote", "pre"})
 _KEPT = _NESTED | {"br", "hr"}
 _MAX_DEPTH = 3
-"""Of quotes in each other; deeper ones say no more."""
+"""Of quotes in each other; deeper ones are shown at this depth."""
 _SILENT = frozenset({"script", "style", "template", "title"})
 _KNOWN = "|".join(sorted(_BREAKING | _KEPT | _SILENT | _INLINE, key=len, reverse=True))
 
@@ -34,10 +34,16 @@ _HTML = re.compile(
     rf"<(?:!doctype\s|/(?:{_KNOWN})\s*+>|(?:{_KNOWN})(?:\s++[\w:.@-]++\s*+=\s*+{_VALUE})*+\s*+/?>)",
     re.IGNORECASE | re.ASCII,
 )
+_PLAIN = r"""(?:"[^"<]*+"|'[^'<]*+'|[^<>"'])*+"""
+_WITH_SIGNS = r"""(?:"[^"<]*+(?:<[^"<]*+){1,3}+"|'[^'<]*+(?:<[^'<]*+){1,3}+')"""
+# `<` begins a tag, possibly a malformed one (a lone quotation mark, another `<`), or is text. The
+# parser sees no tag that this does not see, because it nests tags without a limit. Only a few `<`
+# may stand within a tag; a bound keeps the time linear.
 _TAG = re.compile(
-    r"""<(/?)([A-Za-z][A-Za-z0-9:-]*+)(?:[\s/](?:"[^"<]*+"|'[^'<]*+'|[^<>"'])*+)?+>"""
+    rf"<(/?)([A-Za-z][A-Za-z0-9:-]*+)"
+    rf"(?:(?:[\s/]{_PLAIN}(?:{_WITH_SIGNS}{_PLAIN}){{0,2}}+)?+>|[^<>]*+(?:<[^<>]*+){{0,3}}+>)|<(?![!?])"
 )
-_STRAY = re.compile(r"<(?![/!?A-Za-z])|<(?=[A-Za-z0-9._+-]{1,64}+@)")
+_STRAY = re.compile(r"<(?=[A-Za-z0-9._+-]{1,64}+@)")
 _TOKEN = re.compile(r"<(/?)(\w+)>|([^<]+)")
 _SPACES = re.compile(r"\s+")
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -47,8 +53,9 @@ def is_html(text: str) -> bool:
     return "<" in text and _HTML.search(text) is not None
 
 
-def parse_html(source: str) -> str:
-    """What people would read."""
+def parse_html(source: str, *, max_characters: int) -> str:
+    """What people would read. Of a text that gets longer than `max_characters` the rest is left
+    out: it is still too long, so whoever measures it refuses it."""
     writer = _Writer()
     # Most tags are taken out before: a parser that follows the standard makes a tree whose depth is
     # up to the sender, in time that grows with its square.
@@ -61,6 +68,8 @@ def parse_html(source: str) -> str:
             writer.write(html.unescape(text))
         else:
             writer.mark(name, is_closing=bool(closing))
+        if writer.size > max_characters:
+            break
     return writer.finish()
 
 
@@ -71,6 +80,8 @@ class _Flattener:
         self._depths = dict.fromkeys(_NESTED, 0)
 
     def replace(self, match: re.Match[str]) -> str:
+        if match[2] is None:
+            return "&lt;"
         name, is_closing = match[2].lower(), bool(match[1])
         if name in _NESTED and not self._count(name, is_closing=is_closing):
             return "<hr>"
@@ -97,6 +108,9 @@ class _Writer:
         self._line = ""
         self._depth = 0
         self._is_literal = 0
+        self.size = 0
+        """Characters of whole lines, without the white space around them: not more than the
+        result will have."""
 
     def write(self, text: str) -> None:
         if self._is_literal:
@@ -128,5 +142,7 @@ class _Writer:
         return _BLANK_LINES.sub("\n\n", "\n".join(self._lines)).strip()
 
     def _end_line(self) -> None:
-        self._lines.append("> " * self._depth + self._line.rstrip())
+        line = "> " * min(self._depth, _MAX_DEPTH) + self._line.rstrip()
+        self._lines.append(line)
+        self.size += len(line.strip())
         self._line = ""

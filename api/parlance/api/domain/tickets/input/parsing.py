@@ -3,14 +3,12 @@
 Pure, and slow enough for a thread when there are many. Called by `uploads`.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from parlance.api.db.tables import Json
-from parlance.api.domain.tickets.input import bounds, conversations
+from parlance.api.domain.tickets.input import bounds, conversations, hashes
 from parlance.api.domain.tickets.input.conversations import Conversation
 from parlance.api.domain.tickets.input.fields import (
     CUSTOMER_NAMES,
@@ -44,7 +42,7 @@ class ParsedTicket:
     fields: TicketFields
     conversation: Conversation
     content_hash: bytes
-    """SHA-256 of what was sent, whatever the order of its members."""
+    """Of what was sent; see `hashes`."""
     warnings: list[Json]
 
     @property
@@ -60,21 +58,25 @@ def parse_ticket(raw: object, times: Times, *, strict: bool, pointer: str = "") 
     return _Reader(raw, times, pointer).read(strict=strict)
 
 
-def check_size(messages: Iterable[Mapping[str, Any]], pointer: str = "") -> list[FieldError]:
-    """What is too long in a conversation."""
+def check_size(
+    messages: Iterable[Mapping[str, Any]], pointer: str = "", *, is_pasted: bool = False
+) -> list[FieldError]:
+    """What is too long in a conversation. In a pasted one the client sent `text` only, so that is
+    what all errors point at."""
     errors, total, count = [], 0, 0
+    place = f"{pointer}/text" if is_pasted else f"{pointer}/messages"
     for message in messages:
         count += 1
         size_bytes = _measure(message["text"])
         total += size_bytes
         if size_bytes > bounds.MAX_MESSAGE_BYTES:
-            where = f"{pointer}/messages/{message['index']}/text"
-            errors.append(_build_size_error(where, bounds.MAX_MESSAGE_BYTES))
+            where = place if is_pasted else f"{place}/{message['index']}/text"
+            errors.append(_build_size_error(where, bounds.MAX_MESSAGE_BYTES, " in a message"))
     if total > bounds.MAX_TEXT_BYTES:
-        errors.append(_build_size_error(f"{pointer}/messages", bounds.MAX_TEXT_BYTES))
+        errors.append(_build_size_error(place, bounds.MAX_TEXT_BYTES))
     if count > bounds.MAX_MESSAGES:
-        errors.append(_build_count_error(pointer))
-    return errors
+        errors.append(_build_count_error(place))
+    return list(dict.fromkeys(errors))
 
 
 @dataclass(slots=True)
@@ -97,7 +99,7 @@ class _Reader:
             raise build_refusal(self.errors)
         assert fields is not None and conversation is not None, "otherwise there are errors"
         self._note(fields, conversation)
-        return ParsedTicket(fields, conversation, hash_content(self.raw), self.warnings)
+        return ParsedTicket(fields, conversation, hashes.hash_content(self.raw), self.warnings)
 
     def _check_names(self, *, strict: bool) -> None:
         """Unknown fields: warnings, or errors when `strict`."""
@@ -126,7 +128,7 @@ class _Reader:
         values = self.raw
         messages = values.get("messages")
         if isinstance(messages, list) and len(messages) > bounds.MAX_MESSAGES:
-            self.errors.append(_build_count_error(self.pointer))
+            self.errors.append(_build_count_error(f"{self.pointer}/messages"))
             values = values | {"messages": None}
         try:
             return TicketFields.model_validate(values, context=self.times)
@@ -135,8 +137,8 @@ class _Reader:
             return None
 
     def _converse(self, fields: TicketFields) -> Conversation | None:
-        """None where its length or its emptiness is wrong. What was sent is measured before it is
-        worked on; of a pasted text also what was found in it."""
+        """None where what was sent is too long. It is measured before it is worked on and again
+        afterwards, because the plain text of HTML can be longer than the HTML."""
         if fields.messages:
             where = "/messages"
             sizes = ({"index": i, "text": sent.text} for i, sent in enumerate(fields.messages))
@@ -151,8 +153,9 @@ class _Reader:
         conversation = _build_conversation(fields)
         if not conversations.has_words(conversation.messages):
             self._add(where, Problem.CONVERSATION_EMPTY, "holds no words")
-        elif not fields.messages:
-            self.errors += check_size(conversation.messages, self.pointer)
+        else:
+            is_pasted = not fields.messages
+            self.errors += check_size(conversation.messages, self.pointer, is_pasted=is_pasted)
         return conversation
 
     def _note(self, fields: TicketFields, conversation: Conversation) -> None:
@@ -167,7 +170,7 @@ class _Reader:
         if not conversations.has_customer_side(conversation.messages):
             self.warnings.append(build_one_sided_warning())
         if self.times.is_zone_assumed:
-            detail = f"Times without a zone are meant in {self.times.zone.key}."
+            detail = f"Times without a zone were read as {self.times.zone.key}."
             self.warnings.append(build_warning(WarningCode.ZONE_ASSUMED, detail))
 
     def _add(self, where: str, problem: Problem, detail: str) -> None:
@@ -175,11 +178,8 @@ class _Reader:
 
 
 def build_one_sided_warning() -> Json:
-    return build_warning(WarningCode.NO_CUSTOMER_SIDE, "No message is of the customer.")
-
-
-def hash_content(raw: Mapping[str, Any]) -> bytes:
-    return hashlib.sha256(msgspec.json.encode(raw, order="sorted")).digest()
+    detail = "No message is from the customer or from somebody whose role is unknown."
+    return build_warning(WarningCode.NO_CUSTOMER_SIDE, detail)
 
 
 def build_refusal(errors: list[FieldError]) -> Refused:
@@ -249,11 +249,11 @@ def _measure(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def _build_size_error(pointer: str, max_bytes: int) -> FieldError:
-    detail = f"may have at most {max_bytes:,} bytes"
+def _build_size_error(pointer: str, max_bytes: int, of_what: str = "") -> FieldError:
+    detail = f"may have at most {max_bytes:,} bytes{of_what}"
     return FieldError(pointer, Problem.TEXT_TOO_LONG.code, detail)
 
 
 def _build_count_error(pointer: str) -> FieldError:
     detail = f"may have at most {bounds.MAX_MESSAGES:,} messages"
-    return FieldError(f"{pointer}/messages", Problem.TOO_MANY_MESSAGES.code, detail)
+    return FieldError(pointer, Problem.TOO_MANY_MESSAGES.code, detail)

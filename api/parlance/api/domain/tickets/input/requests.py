@@ -8,10 +8,10 @@ from parlance.api.domain.tickets.input import bounds, parsing
 from parlance.api.domain.tickets.input.parsing import ParsedTicket
 from parlance.api.domain.tickets.input.times import Times
 from parlance.api.http.errors import FieldError, Refused, refuse_field
-from parlance.api.http.fields import build_warning
-from parlance.contracts.problems import Problem, WarningCode
+from parlance.api.http.fields import check_unknown
+from parlance.api.identity.guard import KEY_FIELD
+from parlance.contracts.problems import Problem
 
-KEY_FIELD = "api_key"
 ITEMS_FIELD = "tickets"
 
 Item = ParsedTicket | Refused
@@ -70,13 +70,8 @@ def _check_beside(values: dict[str, Any], *, strict: bool) -> list[Json]:
         if values.get(name) not in (None, []):
             detail = f"is given beside {ITEMS_FIELD}"
             raise refuse_field(Problem.CONVERSATION_AMBIGUOUS, name, detail)
-    names = [name[:64] for name in values][: bounds.MAX_ITEM_ERRORS]
-    code = Problem.UNKNOWN_FIELD.code
-    if names and strict:
-        errors = [FieldError(f"/{name}", code, "is unknown") for name in names]
-        raise Refused(Problem.UNKNOWN_FIELD, errors=errors)
-    details = [f"The field {name!r} is unknown beside {ITEMS_FIELD}." for name in names]
-    return [build_warning(WarningCode.UNKNOWN_FIELD, detail) for detail in details]
+    names = list(values)[: bounds.MAX_ITEM_ERRORS]
+    return check_unknown(names, strict=strict, meaning=f"is unknown beside {ITEMS_FIELD}")
 
 
 def _refuse_repeated(items: list[Item]) -> list[Item]:

@@ -15,7 +15,6 @@ from parlance.api.db.errors import RowConflict
 from parlance.api.db.session import Database
 from parlance.api.domain.company import agents
 from parlance.api.domain.company.agents import AgentIds
-from parlance.api.domain.tickets.input.fields import TicketFields
 from parlance.api.domain.tickets.uploads import answers, changes, storing
 from parlance.api.domain.tickets.uploads.changes import Change, Result
 from parlance.api.domain.tickets.uploads.upload import Mode, TicketUpload
@@ -107,9 +106,7 @@ async def _decide(
     """One result for each ticket; the known ones are locked."""
     items = upload.body.items
     company_id = upload.principal.company_id
-    wanted = [
-        AgentIds() if isinstance(item, Refused) else _read_agent(item.fields) for item in items
-    ]
+    wanted = [AgentIds() if isinstance(item, Refused) else item.fields.agent_ids for item in items]
     external_ids = {
         item.external_id for item in items if not isinstance(item, Refused) and item.external_id
     }
@@ -134,7 +131,3 @@ async def _decide(
         # Whole conversations are compared; the session does nothing meanwhile.
         return await asyncio.to_thread(decide_all)
     return decide_all()
-
-
-def _read_agent(fields: TicketFields) -> AgentIds:
-    return AgentIds(fields.user_id, fields.agent_email, fields.extension_id)

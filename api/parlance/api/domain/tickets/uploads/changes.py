@@ -10,7 +10,7 @@ from typing import Any
 from parlance.api.db import tables
 from parlance.api.db.tables import Json
 from parlance.api.domain.company.agents import Assignment
-from parlance.api.domain.tickets.input import conversations, parsing
+from parlance.api.domain.tickets.input import conversations, hashes, parsing
 from parlance.api.domain.tickets.input.fields import TicketFields
 from parlance.api.domain.tickets.input.parsing import ParsedTicket
 from parlance.api.domain.tickets.uploads.upload import Mode, TicketUpload
@@ -118,9 +118,14 @@ def decide(
         return Change(
             Outcome.CREATED, ticket, conversation.messages, conversation.raw_text, warnings
         )
-    if known.ticket.content_hash == parsed.content_hash:
+    stored, sent = known.ticket.content_hash, parsed.content_hash
+    if hashes.is_stored(stored, sent):
         return _keep(known, warnings)
     match upload.mode:
+        case Mode.CREATE if hashes.was_sent(stored, sent):
+            # Clients send again what they are not sure has arrived. This mode replaces nothing, so
+            # what was changed since is safe, and a conflict would only stop such a client.
+            return _keep(known, warnings)
         case Mode.CREATE:
             return _refuse_conflict(known.ticket, pointer)
         case Mode.UPSERT:
@@ -188,7 +193,8 @@ def _replace(
     ticket.created_at = _find_begin(parsed) or ticket.created_at
     ticket.parse_confidence = conversation.parse_confidence
     ticket.warnings = warnings
-    _start_anew(upload, ticket, parsed, conversation.messages)
+    ticket.content_hash = parsed.content_hash
+    _start_anew(upload, ticket, conversation.messages)
     return Change(Outcome.UPDATED, ticket, conversation.messages, conversation.raw_text, warnings)
 
 
@@ -206,7 +212,7 @@ def _append(
     if not added:
         return _keep(known, warnings)
     messages = add_messages(content.messages, added)
-    errors = parsing.check_size(messages, pointer)
+    errors = parsing.check_size(messages, pointer, is_pasted=not parsed.fields.messages)
     if errors:
         return parsing.build_refusal(errors)
     confidence, sent = ticket.parse_confidence, parsed.conversation
@@ -214,12 +220,14 @@ def _append(
     ticket.parse_confidence = min(known_values, default=None)
     ticket.warnings = _merge_warnings(ticket.warnings, warnings, messages)
     raw_texts = [text for text in (content.raw_text, sent.raw_text) if text]
-    _start_anew(upload, ticket, parsed, messages)
+    ticket.content_hash = hashes.mark_changed(ticket.content_hash)
+    _start_anew(upload, ticket, messages)
     return Change(Outcome.UPDATED, ticket, messages, "\n\n".join(raw_texts) or None, warnings)
 
 
 def find_new(stored: list[Json], sent: list[Json]) -> list[Json]:
-    """Those that were not sent before: known by their `id`, otherwise by author, time and text."""
+    """Those that the ticket does not have: known by their `id`, otherwise by author, time and text.
+    An `id` counts once in a request; equal messages without one were said more than once."""
     ids = {str(message["id"]) for message in stored if "id" in message}
     seen = {_describe(message) for message in stored}
     found = []
@@ -228,7 +236,6 @@ def find_new(stored: list[Json], sent: list[Json]) -> list[Json]:
         if id_ in ids if id_ else description in seen:
             continue
         ids.add(id_)
-        seen.add(description)
         found.append(message)
     return found
 
@@ -250,11 +257,8 @@ def _describe(message: Json) -> tuple[object, ...]:
     return message["author"], message["created_at"], message["text"]
 
 
-def _start_anew(
-    upload: TicketUpload, ticket: tables.Ticket, parsed: ParsedTicket, messages: list[Json]
-) -> None:
+def _start_anew(upload: TicketUpload, ticket: tables.Ticket, messages: list[Json]) -> None:
     """A new attempt: what was found in the old content goes."""
-    ticket.content_hash = parsed.content_hash
     ticket.message_count = len(messages)
     ticket.revision += 1
     ticket.attempt += 1

@@ -7,10 +7,11 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from parlance.api.domain.tickets.input import bounds
 from parlance.api.domain.tickets.input.fields import TicketFields
-from parlance.api.domain.tickets.input.requests import ITEMS_FIELD, KEY_FIELD
+from parlance.api.domain.tickets.input.requests import ITEMS_FIELD
 from parlance.api.domain.tickets.uploads.answers import TicketAccepted, TicketsAccepted
 from parlance.api.http import operations
 from parlance.api.http.operations import JsonSchema
+from parlance.api.identity.guard import KEY_FIELD
 
 DESCRIPTION = f"""\
 Send a conversation as `messages`, or as one pasted `text`; it is stored, and queued for analysis.
@@ -18,20 +19,24 @@ One ticket is the body itself; up to {bounds.MAX_ITEMS:,} stand in `tickets`.
 
 **Once.** A ticket whose `external_id` is known with the same content is `unchanged`: the same
 `ticket_id`, no new analysis. With other content it is a conflict (409). `mode=upsert` replaces the
-ticket then, `mode=append` adds the messages that are new (by their `id`, otherwise by author, time
-and text) and leaves the other fields as they are; both are analysed again, under the same id.
+ticket then, also when it was appended to or changed since the same content was sent; `mode=append`
+adds the messages that are new (by their `id`, otherwise by author, time and text) and leaves the
+other fields as they are; both are analysed again, under the same id.
 
 **Many.** Each ticket is checked by itself; a wrong one stops no other. The status says whether all
 (200), some (207) or none (422) were accepted, `results` what became of each, in the order sent.
 
-**Times** are RFC 3339 or epoch numbers of 10 or 13 digits. Without a zone they are meant in the
-zone of the company. Messages are ordered by them; one without a time stays behind the one before.
+**Times** are RFC 3339 or epoch numbers of 10 or 13 digits. Those without a zone are read in
+the zone of the company. Messages are ordered by them; one without a time stays behind the one
+before.
 
 **Texts** may be HTML; they are analysed and shown as plain text, and what was sent is kept. What a
 mail quotes is shown and left out of the analysis.
 
 **Bodies** have at most {bounds.MAX_BODY_BYTES:,} bytes. Send the key in a header with more than
 {bounds.MAX_UNKEYED_BODY_BYTES:,}: only few such bodies are read at once that have the key inside.
+They hold at most {bounds.MAX_BRACKETS:,} objects and arrays and {bounds.MAX_COMMAS:,} commas; with
+the key inside {bounds.MAX_UNKEYED_BRACKETS:,} and {bounds.MAX_UNKEYED_COMMAS:,}.
 
 Unknown fields are answered with a warning, with `strict=true` as errors.
 """
@@ -63,6 +68,7 @@ ANSWERS = {
         413: "Too large, or too many tickets or messages; the limit stands in the answer",
         415: "Not JSON",
         422: "Fields are wrong, or none of many was accepted; then `results` and counts too",
+        429: "The company has too many long requests at once; see Retry-After",
         503: "A part of the service is away or busy; nothing was stored; see Retry-After",
     }
 )

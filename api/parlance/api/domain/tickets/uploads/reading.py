@@ -11,16 +11,15 @@ from litestar import Request
 from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.api.domain.tickets.input import requests, times
-from parlance.api.domain.tickets.input.requests import KEY_FIELD, ParsedBody
+from parlance.api.domain.tickets.input.requests import ParsedBody
 from parlance.api.domain.tickets.input.times import Times
 from parlance.api.domain.tickets.uploads.bodies import Bodies
 from parlance.api.domain.tickets.uploads.upload import Mode, TicketUpload
-from parlance.api.http import idempotency, json_body
-from parlance.api.http.errors import refuse_field
+from parlance.api.http import idempotency
 from parlance.api.http.idempotency import Claim
+from parlance.api.identity import guard
 from parlance.api.identity.guard import Gate
 from parlance.api.identity.principal import Principal
-from parlance.contracts.problems import Problem
 from parlance.runtime.clock import Clock
 from sqlmodel import col
 
@@ -36,13 +35,11 @@ more memory."""
 class TicketReader:
     """One per process."""
 
-    def __init__(
-        self, database: Database, clock: Clock, gate: Gate, bodies: Bodies | None = None
-    ) -> None:
+    def __init__(self, database: Database, clock: Clock, gate: Gate, bodies: Bodies) -> None:
         self._database = database
         self._clock = clock
         self._gate = gate
-        self._bodies = bodies or Bodies()
+        self._bodies = bodies
         self._parsing = asyncio.Semaphore(PARALLEL_PARSES)
 
     @contextlib.asynccontextmanager
@@ -52,10 +49,11 @@ class TicketReader:
         """A request whose key and fields are checked, to be stored within the block. Raises
         Refused, ClientGone."""
         async with self._bodies.open(request) as received:
-            data, size_bytes = received.data, len(received.data)
-            values = await self._compute(size_bytes, lambda: json_body.parse_object(data))
-            principal = await self._gate.admit_by_field(request, _read_key(values))
-            received.note_key()
+            size_bytes = len(received.data)
+            values = await self._compute(size_bytes, received.parse)
+            key = guard.read_field_key(values)
+            principal = await self._gate.admit_by_field(request, key)
+            await received.note_key(principal)
             now = self._clock.now()
             moments = Times(now, times.find_zone(await self._fetch_zone(principal)))
 
@@ -79,13 +77,6 @@ class TicketReader:
             return await session.scalar(query) or "UTC"
 
 
-def _read_key(values: dict[str, Any]) -> str | None:
-    key = values.get(KEY_FIELD)
-    if key is not None and not isinstance(key, str):
-        raise refuse_field(Problem.VALIDATION_FAILED, KEY_FIELD, "must be a text")
-    return (key or "").strip() or None
-
-
 def _build_claim(
     request: Request[Any, Any, Any],
     principal: Principal,
@@ -94,6 +85,6 @@ def _build_claim(
     *,
     strict: bool,
 ) -> Claim | None:
-    body = {name: value for name, value in values.items() if name != KEY_FIELD}
+    body = {name: value for name, value in values.items() if name != guard.KEY_FIELD}
     payload = {"body": body, "mode": mode, "strict": strict}
     return idempotency.build_claim(request, principal.company_id, payload)

@@ -10,6 +10,7 @@ from parlance.api.db.session import Database
 from parlance.api.domain.tickets.uploads import operations
 from parlance.api.domain.tickets.uploads.accepting import Acceptor
 from parlance.api.domain.tickets.uploads.answers import TicketAccepted
+from parlance.api.domain.tickets.uploads.bodies import Bodies
 from parlance.api.domain.tickets.uploads.reading import TicketReader
 from parlance.api.domain.tickets.uploads.upload import Mode
 from parlance.api.identity import guard
@@ -31,9 +32,16 @@ class TicketUploads:
 
     @classmethod
     def build(
-        cls, database: Database, store: Store, relay: Relay, clock: Clock, gate: Gate
+        cls,
+        database: Database,
+        store: Store,
+        relay: Relay,
+        clock: Clock,
+        gate: Gate,
+        bodies: Bodies | None = None,
     ) -> Self:
-        return cls(TicketReader(database, clock, gate), Acceptor(database, store, relay))
+        reader = TicketReader(database, clock, gate, bodies or Bodies())
+        return cls(reader, Acceptor(database, store, relay))
 
 
 TicketUploadsIn = NamedDependency[SkipValidation[TicketUploads]]
