@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 MAX_PAGE_BYTES = 1024 * 1024
-"""Of conversations, as they are stored, that are read for the highlights of one page. Larger ones
-than usual leave the rows behind them without highlights."""
+"""Of conversations that are read for the highlights of one page. Larger ones than usual leave the
+rows behind them without highlights."""
 
 _SEARCHED = Searched(
     id=col(tables.Ticket.id),
@@ -49,7 +49,7 @@ async def _fetch_texts(
     place = sa.func.array_position(
         sa.cast(sa.literal(list(ids)), sa.ARRAY(sa.Uuid)), col(ticket.id)
     )
-    read_bytes = sa.func.sum(sa.func.pg_column_size(col(content.messages))).over(order_by=place)
+    read_bytes = sa.func.sum(tables.TICKET_CONTENTS.c.message_bytes).over(order_by=place)
     sized = (
         sa.select(col(ticket.id).label("id"), col(ticket.subject), read_bytes.label("read_bytes"))
         .join(content, col(content.ticket_id) == col(ticket.id))

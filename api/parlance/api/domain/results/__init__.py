@@ -1,0 +1,1 @@
+"""What the appliers of all kinds of work do alike with events and artefacts."""
