@@ -1,1 +1,1 @@
-"""What the appliers of all kinds of work do alike with events and artefacts."""
+"""What all kinds of work do alike with their results: record them and answer them."""
