@@ -11,7 +11,7 @@ from parlance.api.domain.search.pages import PageSearch, Searched
 from parlance.api.domain.search.queries import Query
 from sqlmodel import col
 
-MAX_PAGE_BYTES = 1024 * 1024
+MAX_PAGE_BYTES = 4 * 1024 * 1024
 """Of conversations that are read for the highlights of one page. Larger ones than usual leave the
 rows behind them without highlights."""
 
