@@ -26,6 +26,8 @@ from parlance.api.db import migrate, session, tables
 from parlance.api.db.session import Database
 from parlance.api.domain.calls import queries as calls
 from parlance.api.domain.calls.queries import CallFilter
+from parlance.api.domain.search import finding
+from parlance.api.domain.search.pages import PageSearch
 from parlance.api.domain.tickets import searching
 from parlance.api.http import paging
 from parlance.api.http.paging import Order
@@ -141,9 +143,8 @@ def _find_tickets(text: str, *conditions: sa.ColumnElement[bool]) -> Measured:
     order = Order(col(tables.Ticket.created_at), col(tables.Ticket.id))
 
     async def find(opened: AsyncSession) -> object:
-        found = await searching.find_page(
-            opened, COMPANIES[0], text, conditions, order, limit=PAGE_ITEMS, cursor=None
-        )
+        search = PageSearch(opened, COMPANIES[0], searching.SEARCHED, conditions, order, PAGE_ITEMS)
+        found = await finding.find(search, text, None, searching.fetch_texts)
         ids = [key.id for key in found.page.items]
         rows = await opened.scalars(sa.select(tables.Ticket).where(col(tables.Ticket.id).in_(ids)))
         return _count(len(rows.all()), found.page.next_cursor)

@@ -66,7 +66,7 @@ def build_event(ticket_id: str, data: Value, attempt: int = 1) -> Envelope:
     )
 
 
-COMPLETED = ticket_events.Completed(insights_sha256="0", summary=None)
+COMPLETED = ticket_events.Completed(insights_sha256="0")
 QUEUED = ticket_events.Queued(messages=2)
 
 
@@ -415,6 +415,9 @@ async def find_job(bus: Bus, ticket_id: str) -> TicketDispatch:
                     return delivery.value
 
 
+OLD_FINDINGS = ("sentiment=positive", "tracker=refund")
+
+
 async def test_an_analysis_is_asked_for_again_once_the_last_one_has_ended(
     api: Api, client: httpx.AsyncClient, acme: Account, api_bus: Bus
 ) -> None:
@@ -425,6 +428,7 @@ async def test_an_analysis_is_asked_for_again_once_the_last_one_has_ended(
     answer = await client.post(path, headers=authorize(acme))
     again = await client.post(path, headers=authorize(acme))
     insights = await get(client, acme, f"/{ticket_id}/insights")
+    found = [(await get(client, acme, f"?{by}")).json()["items"] for by in OLD_FINDINGS]
     job = await find_job(api_bus, ticket_id)
 
     assert support.problem_of(early) == support.problem_of(again) == "not_ready"
@@ -432,6 +436,8 @@ async def test_an_analysis_is_asked_for_again_once_the_last_one_has_ended(
     assert answer.status_code == 202
     assert (answer.json()["state"], answer.json()["attempt"]) == ("queued", 2)
     assert insights.status_code == 409
+    assert found == [[], []]
+    assert answer.json()["summary"] is None
     assert job.attempt == 2
     assert job.object_key in api.list_objects()
 

@@ -127,7 +127,12 @@ def build_engine(url: str, *, connect_timeout_seconds: float, **options: Any) ->
             server_settings={"application_name": APPLICATION_NAME, "timezone": "UTC"},
         )
 
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        hide_parameters=True,  # errors are logged, and parameters hold what people said
+        **options,
+    )
 
 
 def build_single_engine(url: str) -> AsyncEngine:

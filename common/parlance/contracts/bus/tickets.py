@@ -82,10 +82,11 @@ class Analyzed(Value):
 
 
 class Completed(Value):
-    """Sent by the recorder after its commit: the insights can be queried."""
+    """Sent by the recorder after its commit: the insights can be queried. Without any of their
+    text: a summary may be longer than a message of the bus, and events outlive a conversation that
+    is replaced."""
 
     insights_sha256: str
-    summary: str | None = None
 
 
 class Failed(Value):

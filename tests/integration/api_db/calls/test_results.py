@@ -385,6 +385,27 @@ async def test_a_broken_artefact_fails_the_call(
     assert (await fetch(database, call)).status is CallStatus.FAILED
 
 
+@pytest.mark.parametrize("name", ["transcript_key", "insights_key"])
+async def test_an_artefact_of_another_company_is_not_taken(
+    applier: CallApplier,
+    database: Database,
+    store: Store,
+    bus: Bus,
+    acme: Tenant,
+    globex: Tenant,
+    call: tables.Call,
+    name: str,
+) -> None:
+    call_id = support.call_id_of(call)
+    analyzed = await support.put_result(store, acme, call_id, texts=TEXTS)
+    foreign = await support.put_result(store, globex, call_id, texts=TEXTS)
+    changed = analyzed.model_copy(update={name: getattr(foreign, name)})
+    await apply(applier, acme, call_id, changed)
+
+    [failed] = await support.read_events(bus)
+    assert failed.data["reason"] == "OutputWriteFailed"
+
+
 async def test_thirty_thousand_segments_are_recorded_at_once(
     applier: CallApplier, database: Database, store: Store, acme: Tenant, call: tables.Call
 ) -> None:

@@ -68,6 +68,15 @@ async def test_a_row_of_another_company_cannot_be_written(
     assert caught.value.sqlstate == "42501"
 
 
+async def test_errors_do_not_repeat_what_people_said(database: Database) -> None:
+    with pytest.raises(QueryRejected) as caught:
+        async with database.system_session() as transaction:
+            query = sa.text("SELECT length(CAST(:text AS text)) / 0")
+            await transaction.execute(query, {"text": "my card is lost"})
+
+    assert "my card is lost" not in str(caught.value.__cause__)
+
+
 async def test_pooled_connections_carry_no_company_over(
     urls: Urls, database: Database, acme: Tenant, globex: Tenant
 ) -> None:

@@ -9,7 +9,9 @@ from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.api.domain.calls import queries as calls
 from parlance.api.domain.calls.queries import CallFilter, FoundCall
+from parlance.api.domain.search import finding
 from parlance.api.domain.search.finding import Found
+from parlance.api.domain.search.pages import PageSearch
 from parlance.api.domain.tickets import searching
 from parlance.api.http.paging import Order, Page
 from sqlmodel import col
@@ -93,9 +95,8 @@ async def search_tickets(
 ) -> Found:
     order = Order(col(tables.Ticket.created_at), col(tables.Ticket.id))
     async with database.company_session(company.id) as session:
-        return await searching.find_page(
-            session, company.id, text, conditions, order, limit=limit, cursor=cursor
-        )
+        search = PageSearch(session, company.id, searching.SEARCHED, conditions, order, limit)
+        return await finding.find(search, text, cursor, searching.fetch_texts)
 
 
 async def search_calls(

@@ -9,10 +9,12 @@ import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.api.domain.tickets import contents, dispatching
+from parlance.api.outbox import rows as outbox
 from parlance.contracts import calls, objects
 from parlance.contracts.analysis import insights
 from parlance.contracts.bus import tickets as ticket_events
 from parlance.contracts.bus.envelopes import Envelope
+from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.ids import CompanySlug, TicketId
 from parlance.contracts.values import Value
 from parlance.runtime.store import Store
@@ -59,15 +61,15 @@ async def queue_ticket(parts: Parts, company: Tenant, **values: Any) -> tables.T
     ticket = await add_ticket(parts.database, company.id, **values)
     document = contents.build_document(ticket, company.slug, build_messages())
     await parts.store.put_bytes(document.key, document.data)
+    work = dispatching.build_work(
+        ticket,
+        company.slug,
+        object_key=document.key,
+        sha256=document.sha256,
+        at=parts.clock.now(),
+    )
     async with parts.database.company_session(company.id) as session:
-        dispatching.add(
-            session,
-            ticket,
-            company.slug,
-            object_key=document.key,
-            sha256=document.sha256,
-            at=parts.clock.now(),
-        )
+        await outbox.add_many(session, company.id, Kind.TICKET, [work])
     return ticket
 
 

@@ -7,8 +7,11 @@ from datetime import datetime
 import pytest
 from parlance.api.db import tables
 from parlance.api.db.errors import QueryRejected
+from parlance.api.domain.results.events import MalformedEvent
 from parlance.api.domain.tickets import contents
-from parlance.api.domain.tickets.results.applier import MalformedEvent, TicketApplier
+from parlance.api.domain.tickets.locking import lock_ticket
+from parlance.api.domain.tickets.results.applier import TicketApplier
+from parlance.api.domain.tickets.results.writer import TicketLocked
 from parlance.contracts import lifecycle
 from parlance.contracts.bus import tickets as ticket_events
 from parlance.contracts.bus.envelopes import Envelope
@@ -102,6 +105,69 @@ async def test_nul_in_the_insights_costs_no_result(
     await applier.apply(support.build_event(acme.slug, ticket, analyzed))
 
     assert (await fetch(parts, ticket)).summary == "nothing"
+
+
+async def test_the_longest_summary_costs_no_end_and_stands_in_no_event(
+    applier: TicketApplier, parts: Parts, acme: Tenant, ticket: tables.Ticket
+) -> None:
+    insights = support.build_insights(ticket)
+    summary = insights.summary.model_copy(update={"text": "refund " * 100_000})
+    data = insights.model_copy(update={"summary": summary}).model_dump_json().encode()
+    analyzed = await support.put_result(parts.store, acme.slug, ticket, data=data)
+    await applier.apply(support.build_event(acme.slug, ticket, analyzed))
+
+    [completed] = await rows.read_events(parts.bus)
+    assert completed.type == "ticket.completed"
+    assert completed.data == {"insights_sha256": analyzed.insights_sha256}
+
+
+@pytest.mark.parametrize("data", [support.FAILED, Cancelled(message="Enough.")])
+async def test_an_attempt_that_ends_without_a_result_leaves_no_objects(
+    applier: TicketApplier, parts: Parts, acme: Tenant, data: Value
+) -> None:
+    ticket = await support.queue_ticket(parts, acme)
+    ended = support.build_event(acme.slug, ticket, data)
+    await applier.apply(ended)
+    assert await rows.list_keys(parts) == []
+    # The recorder may have died between its commit and the deletion.
+    await support.put_result(parts.store, acme.slug, ticket)
+    await applier.apply(ended)
+
+    assert await rows.list_keys(parts) == []
+
+
+@pytest.mark.parametrize("data", [None, b"not json"])
+async def test_a_late_result_of_an_older_attempt_is_deleted(
+    applier: TicketApplier, parts: Parts, acme: Tenant, ticket: tables.Ticket, data: bytes | None
+) -> None:
+    await support.change_ticket(parts.database, ticket.id, attempt=2)
+    newer = await support.put_result(parts.store, acme.slug, ticket, attempt=2)
+    late = await support.put_result(parts.store, acme.slug, ticket, data=data)
+    await applier.apply(support.build_event(acme.slug, ticket, late))
+
+    assert await rows.list_keys(parts) == [newer.insights_key]
+    assert await read_types(parts) == []
+
+
+async def test_the_result_of_a_deleted_ticket_is_deleted(
+    applier: TicketApplier, parts: Parts, acme: Tenant, ticket: tables.Ticket
+) -> None:
+    analyzed = await build_analyzed(parts, acme, ticket)
+    async with parts.database.company_session(acme.id) as session:
+        await session.delete(await session.get_one(tables.Ticket, ticket.id))
+    await applier.apply(analyzed)
+
+    assert await rows.list_keys(parts) == []
+
+
+async def test_insights_of_another_company_are_not_taken(
+    applier: TicketApplier, parts: Parts, acme: Tenant, globex: Tenant, ticket: tables.Ticket
+) -> None:
+    foreign = await support.put_result(parts.store, globex.slug, ticket)
+    await applier.apply(support.build_event(acme.slug, ticket, foreign))
+
+    assert await read_types(parts) == ["ticket.failed"]
+    assert (await fetch(parts, ticket)).state is TicketState.QUEUED
 
 
 async def test_only_objects_of_this_attempt_and_older_ones_are_deleted(
@@ -250,6 +316,22 @@ async def test_one_event_that_cannot_be_written_does_not_keep_the_others_from_it
     assert [type(result) for result in results if result is not None] == [QueryRejected]
     states = [(await fetch(parts, ticket)).state for ticket in tickets]
     assert states.count(TicketState.PROCESSING) == 5
+
+
+async def test_a_locked_ticket_keeps_no_other_one_from_being_written(
+    applier: TicketApplier, parts: Parts, acme: Tenant
+) -> None:
+    tickets = [await support.add_ticket(parts.database, acme.id) for _ in range(3)]
+    events = [support.build_event(acme.slug, ticket, support.STARTED) for ticket in tickets]
+    async with parts.database.company_session(acme.id) as session:
+        await lock_ticket(session, acme.id, tickets[1].id)
+        results = await asyncio.gather(*map(applier.apply, events), return_exceptions=True)
+    states = [(await fetch(parts, ticket)).state for ticket in tickets]
+    await applier.apply(events[1])
+
+    assert [type(result) for result in results] == [type(None), TicketLocked, type(None)]
+    assert states == ["processing", "queued", "processing"]
+    assert (await fetch(parts, tickets[1])).state is TicketState.PROCESSING
 
 
 async def test_an_event_of_an_impossible_time_is_refused(

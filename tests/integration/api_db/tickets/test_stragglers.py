@@ -1,5 +1,7 @@
 """Tickets whose job was lost, on a real NATS whose store is lost."""
 
+from typing import cast
+
 import pytest
 import sqlalchemy as sa
 from parlance.api.db import tables
@@ -16,6 +18,7 @@ from parlance.contracts.calls import Priority
 from parlance.contracts.tickets import TicketState
 from parlance.runtime.clock import ManualClock
 from parlance.runtime.errors import Retryable
+from parlance.runtime.store import Store
 from sqlmodel import col
 
 from devstack import nats_server, waiting
@@ -126,6 +129,35 @@ async def test_a_ticket_that_may_still_wait_in_a_long_queue_is_left_there(
         waiting_ids = (await session.scalars(sa.select(col(tables.OutboxRow.subject_id)))).all()
 
     assert waiting_ids == [other.id]
+
+
+class EndingStore:
+    """Ends the attempt while its document is put once more."""
+
+    def __init__(self, parts: Parts, ticket: tables.Ticket) -> None:
+        self._parts = parts
+        self._ticket = ticket
+
+    async def put_bytes(self, key: str, data: bytes) -> None:
+        await self._parts.store.put_bytes(key, data)
+        await support.change_ticket(
+            self._parts.database, self._ticket.id, state=TicketState.CANCELLED
+        )
+
+    async def delete(self, key: str) -> None:
+        await self._parts.store.delete(key)
+
+
+async def test_a_ticket_that_ends_meanwhile_leaves_no_document(
+    parts: Parts, acme: Tenant, clock: ManualClock
+) -> None:
+    ticket = await support.add_ticket(parts.database, acme.id)
+    await support.make_quiet(parts, ticket, 120)
+    store = cast("Store", EndingStore(parts, ticket))
+    await Stragglers(parts.database, store, parts.bus, clock).run_pass()
+
+    assert await rows.list_keys(parts) == []
+    assert await count_outbox(parts) == 0
 
 
 async def test_two_recorders_send_a_lost_ticket_once(

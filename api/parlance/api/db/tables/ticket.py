@@ -135,6 +135,11 @@ class TicketContent(Table, table=True):
 # texts, see `domain.tickets`.
 TICKET_CONTENTS: sa.Table = getattr(TicketContent, "__table__")  # noqa: B009 - set by the metaclass
 TICKET_CONTENTS.append_column(sa.Column("search", pg.TSVECTOR, nullable=True))
+TICKET_CONTENTS.append_column(
+    sa.Column(
+        "message_bytes", sa.Integer, sa.Computed("octet_length(messages::text)"), nullable=False
+    )
+)
 base.add_search_index(TICKET_CONTENTS)
 
 

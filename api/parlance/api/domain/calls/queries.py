@@ -7,10 +7,11 @@ from datetime import datetime
 import sqlalchemy as sa
 from parlance.api.db import tables
 from parlance.api.domain.calls import deleting, searching
+from parlance.api.domain.search import lists
 from parlance.api.domain.search.highlights import Highlight
-from parlance.api.http import paging
+from parlance.api.domain.search.lists import Listed
 from parlance.api.http.errors import Refused
-from parlance.api.http.paging import Key, Order, Page
+from parlance.api.http.paging import Order, Page
 from parlance.contracts import ids
 from parlance.contracts.calls import CallStatus
 from parlance.contracts.ids import InvalidId
@@ -108,40 +109,15 @@ async def fetch_page(
     """Newest first, or oldest change first."""
     call, by_change = tables.Call, wanted.updated_since is not None
     moment = col(call.updated_at) if by_change else col(call.created_at)
-    order = Order(moment, col(call.id), is_oldest_first=by_change)
-    if wanted.q is not None and wanted.q.strip():
-        return await _search(
-            session, company_id, wanted.q, wanted, order, limit=limit, cursor=cursor
-        )
-    query = _select(company_id).where(*_conditions(wanted))
-    query = paging.narrow(query, order, limit=limit, cursor=cursor)
-    found = [FoundCall(row[0], row[1]) for row in await session.execute(query)]
-
-    def key_of(item: FoundCall) -> Key:
-        return Key(item.call.updated_at if by_change else item.call.created_at, item.call.id)
-
-    return paging.build_page(found, limit, key_of)
-
-
-async def _search(
-    session: AsyncSession,
-    company_id: uuid.UUID,
-    text: str,
-    wanted: CallFilter,
-    order: Order,
-    *,
-    limit: int,
-    cursor: str | None,
-) -> Page[FoundCall]:
-    found = await searching.find_page(
-        session, company_id, text, _conditions(wanted), order, limit=limit, cursor=cursor
+    listed = Listed(
+        _select(company_id),
+        _conditions(wanted),
+        Order(moment, col(call.id), is_oldest_first=by_change),
+        FoundCall,
+        searching.SEARCHED,
+        searching.fetch_texts,
     )
-    ids = [key.id for key in found.page.items]
-    query = _select(company_id).where(col(tables.Call.id).in_(ids))
-    calls = {call.id: (call, agent) for call, agent in await session.execute(query)}
-    # One that was deleted since its key was read is left out.
-    items = [FoundCall(*calls[id_], found.highlights.get(id_, [])) for id_ in ids if id_ in calls]
-    return Page(items, found.page.next_cursor)
+    return await lists.fetch_page(session, company_id, listed, wanted.q, limit=limit, cursor=cursor)
 
 
 def _select(company_id: uuid.UUID) -> sa.Select[tables.Call, tables.User]:

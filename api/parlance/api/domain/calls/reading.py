@@ -2,14 +2,13 @@
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
-from litestar.serialization import encode_json
 from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.api.domain.calls import queries, views
 from parlance.api.domain.calls.queries import FoundCall
 from parlance.api.domain.calls.results import replies
+from parlance.api.domain.results import answers
 from parlance.api.events import hub
 from parlance.api.events.following import Ended
 from parlance.api.events.hub import Topic
@@ -19,11 +18,7 @@ from parlance.api.identity.principal import Principal
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import CallStatus
-from parlance.contracts.problems import Problem
-from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
-
-_NOT_READY_RETRY_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +66,7 @@ class CallReader:
             insights=insights,
             is_full=True,
         )
-        body = encode_json(call, _encode)
+        body = answers.encode(call)
         return ReadCall(body, etag.format_etag(body), found.call.status.is_terminal)
 
     async def fetch_snapshot(self) -> bytes | None:
@@ -80,7 +75,7 @@ class CallReader:
             found = await self.fetch_row()
         except Refused:
             return None
-        return encode_json(views.build_call(found.call, found.agent, self.base_url), _encode)
+        return answers.encode(views.build_call(found.call, found.agent, self.base_url))
 
     async def fetch_end(self) -> Ended | None:
         """For the event stream, at every ping: mostly one column of one row."""
@@ -107,14 +102,5 @@ async def fetch_completed(
 ) -> tables.Call:
     """Raises Refused: 409 while there is no result yet, 404 when there will be none."""
     call = (await queries.fetch_call(session, principal.company_id, call_id)).call
-    if call.status is CallStatus.COMPLETED:
-        return call
-    if call.status.is_terminal:
-        raise Refused(Problem.NOT_FOUND, f"The call is {call.status}; it has no result.")
-    raise Refused(Problem.NOT_READY, headers={"Retry-After": str(_NOT_READY_RETRY_SECONDS)})
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    raise TypeError(type(value).__name__)
+    answers.check_completed(call.status, "call")
+    return call

@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from parlance.api.db import search as functions
 from parlance.api.db import tables
-from parlance.api.domain.search import finding, highlights, queries
-from parlance.api.domain.search.finding import Found
+from parlance.api.domain.search import highlights, queries
 from parlance.api.domain.search.highlights import Text
 from parlance.api.domain.search.pages import PageSearch, Searched
 from parlance.api.domain.search.queries import Query
-from parlance.api.http.paging import Order
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-_SEARCHED = Searched(
+SEARCHED = Searched(
     id=col(tables.Call.id),
     company_id=col(tables.Call.company_id),
     texts=tables.SEGMENTS,
@@ -23,22 +20,7 @@ _SEARCHED = Searched(
 )
 
 
-async def find_page(
-    session: AsyncSession,
-    company_id: uuid.UUID,
-    text: str,
-    conditions: Sequence[sa.ColumnElement[bool]],
-    order: Order,
-    *,
-    limit: int,
-    cursor: str | None,
-) -> Found:
-    """The calls that match `text` and `conditions`. Raises Refused."""
-    search = PageSearch(session, company_id, _SEARCHED, conditions, order, limit)
-    return await finding.find(search, text, cursor, _fetch_texts)
-
-
-async def _fetch_texts(
+async def fetch_texts(
     search: PageSearch, query: Query, ids: Sequence[uuid.UUID]
 ) -> Mapping[uuid.UUID, list[Text]]:
     """The first segments of each call that match."""

@@ -1,8 +1,8 @@
 """What the outbox sends for a ticket: its job, straight to the text workers.
 
-`add` notes it in the transaction that writes the ticket; `TicketSender` publishes `ticket.queued`
-and the job when `outbox.relay` asks. Each attempt of a ticket is queued once, however often it is
-sent.
+`build_work` makes the row, which the transaction of the ticket writes; `TicketSender` publishes
+`ticket.queued` and the job when `outbox.relay` asks. Each attempt of a ticket is queued once,
+however often it is sent.
 """
 
 import uuid
@@ -12,7 +12,6 @@ from typing import Protocol
 
 import sqlalchemy as sa
 from parlance.api.db import tables
-from parlance.api.outbox import rows as outbox
 from parlance.api.outbox.rows import Work
 from parlance.api.outbox.window import AdmissionWindow
 from parlance.contracts import ids
@@ -59,32 +58,11 @@ class QueuedTicket(Protocol):
     def message_count(self) -> int: ...
 
 
-def add(
-    session: AsyncSession,
-    ticket: QueuedTicket,
-    company: CompanySlug,
-    *,
-    object_key: str,
-    sha256: str,
-    at: datetime,
-) -> None:
-    """Note that this attempt of the ticket has to be analysed; the session commits it. The document
-    (`contracts.tickets.TicketDocument`) is in the store already."""
-    work = build_work(ticket, company, object_key=object_key, sha256=sha256, at=at)
-    outbox.add(
-        session,
-        company_id=ticket.company_id,
-        kind=Kind.TICKET,
-        subject_id=work.subject_id,
-        payload=work.payload,
-        rank=work.rank,
-    )
-
-
 def build_work(
     ticket: QueuedTicket, company: CompanySlug, *, object_key: str, sha256: str, at: datetime
 ) -> Work:
-    """The same for `outbox.rows.add_many`."""
+    """What `outbox.rows.add_many` writes to have this attempt of the ticket analysed. The document
+    (`contracts.tickets.TicketDocument`) is in the store already."""
     dispatch = build_dispatch(ticket, company, object_key=object_key, sha256=sha256, at=at)
     payload = dispatch.model_dump(mode="json")
     return Work(ticket.id, payload, tables.PRIORITY_RANK[ticket.lane])

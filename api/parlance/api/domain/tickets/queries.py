@@ -6,11 +6,12 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from parlance.api.db import tables
+from parlance.api.domain.search import lists
 from parlance.api.domain.search.highlights import Highlight
+from parlance.api.domain.search.lists import Listed
 from parlance.api.domain.tickets import deleting, searching
-from parlance.api.http import paging
 from parlance.api.http.errors import Refused
-from parlance.api.http.paging import Key, Order, Page
+from parlance.api.http.paging import Order, Page
 from parlance.contracts import ids
 from parlance.contracts.ids import InvalidId
 from parlance.contracts.problems import Problem
@@ -130,42 +131,15 @@ async def fetch_page(
     """Newest first, or oldest change first."""
     ticket, by_change = tables.Ticket, wanted.updated_since is not None
     moment = col(ticket.updated_at) if by_change else col(ticket.created_at)
-    order = Order(moment, col(ticket.id), is_oldest_first=by_change)
-    if wanted.q is not None and wanted.q.strip():
-        return await _search(
-            session, company_id, wanted.q, wanted, order, limit=limit, cursor=cursor
-        )
-    query = _select(company_id).where(*_build_conditions(wanted))
-    query = paging.narrow(query, order, limit=limit, cursor=cursor)
-    found = [FoundTicket(row[0], row[1]) for row in await session.execute(query)]
-
-    def key_of(item: FoundTicket) -> Key:
-        return Key(item.ticket.updated_at if by_change else item.ticket.created_at, item.ticket.id)
-
-    return paging.build_page(found, limit, key_of)
-
-
-async def _search(
-    session: AsyncSession,
-    company_id: uuid.UUID,
-    text: str,
-    wanted: TicketFilter,
-    order: Order,
-    *,
-    limit: int,
-    cursor: str | None,
-) -> Page[FoundTicket]:
-    found = await searching.find_page(
-        session, company_id, text, _build_conditions(wanted), order, limit=limit, cursor=cursor
+    listed = Listed(
+        _select(company_id),
+        _build_conditions(wanted),
+        Order(moment, col(ticket.id), is_oldest_first=by_change),
+        FoundTicket,
+        searching.SEARCHED,
+        searching.fetch_texts,
     )
-    ids = [key.id for key in found.page.items]
-    query = _select(company_id).where(col(tables.Ticket.id).in_(ids))
-    tickets = {ticket.id: (ticket, agent) for ticket, agent in await session.execute(query)}
-    # One that was deleted since its key was read is left out.
-    items = [
-        FoundTicket(*tickets[id_], found.highlights.get(id_, [])) for id_ in ids if id_ in tickets
-    ]
-    return Page(items, found.page.next_cursor)
+    return await lists.fetch_page(session, company_id, listed, wanted.q, limit=limit, cursor=cursor)
 
 
 def _build_conditions(wanted: TicketFilter) -> list[sa.ColumnElement[bool]]:

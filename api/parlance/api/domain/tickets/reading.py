@@ -3,14 +3,13 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
-from litestar.serialization import encode_json
 from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.api.db.tables import Json
-from parlance.api.domain.tickets import queries, schemas, views
+from parlance.api.domain.results import answers
+from parlance.api.domain.tickets import queries, views
 from parlance.api.domain.tickets.queries import FoundTicket
 from parlance.api.domain.tickets.results import replies
 from parlance.api.events import hub
@@ -21,12 +20,8 @@ from parlance.api.http.errors import Refused
 from parlance.api.identity.principal import Principal
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.subjects import Kind
-from parlance.contracts.problems import Problem
 from parlance.contracts.tickets import TicketState
-from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
-
-_NOT_READY_RETRY_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +64,7 @@ class TicketReader:
             found = await self.fetch_row()
         except Refused:
             return None
-        return encode(views.build_ticket(found.ticket, found.agent))
+        return answers.encode(views.build_ticket(found.ticket, found.agent))
 
     async def fetch_end(self) -> Ended | None:
         """For the event stream, at every ping: mostly two columns of one row."""
@@ -87,7 +82,7 @@ class TicketReader:
         return Ended(replies.build_ended(ticket, self.principal.company_slug))
 
     async def is_end(self, event: Envelope) -> bool:
-        """Whether no analysis was asked for after the one that ended with this event."""
+        """Whether the event ends the newest analysis of the ticket."""
         company_id = self.principal.company_id
         async with self.database.company_session(company_id) as session:
             life = await queries.find_life(session, company_id, self.ticket_id)
@@ -103,11 +98,11 @@ async def read(session: AsyncSession, found: FoundTicket, notes: Sequence[Json] 
     if ticket.state is TicketState.COMPLETED:
         insights = await queries.fetch_insights(session, ticket.company_id, ticket.id)
     full = views.build_full_ticket(ticket, found.agent, content, insights)
-    body = encode(full)
+    body = answers.encode(full)
     tag = format_etag(ticket.revision, body)
     if notes:
         warnings = [*full.warnings, *views.build_notices(notes)]
-        body = encode(msgspec.structs.replace(full, warnings=warnings))
+        body = answers.encode(msgspec.structs.replace(full, warnings=warnings))
     return ReadTicket(body, tag, ticket.state.is_terminal)
 
 
@@ -116,11 +111,8 @@ async def fetch_completed(
 ) -> tables.Ticket:
     """Raises Refused: 409 while there is no result yet, 404 when there will be none."""
     ticket = (await queries.fetch_ticket(session, principal.company_id, ticket_id)).ticket
-    if ticket.state is TicketState.COMPLETED:
-        return ticket
-    if ticket.state.is_terminal:
-        raise Refused(Problem.NOT_FOUND, f"The analysis is {ticket.state}; it has no result.")
-    raise Refused(Problem.NOT_READY, headers={"Retry-After": str(_NOT_READY_RETRY_SECONDS)})
+    answers.check_completed(ticket.state, "analysis")
+    return ticket
 
 
 def format_etag(revision: int, body: bytes) -> str:
@@ -134,13 +126,3 @@ def parse_revision(tag: str) -> int | None:
     number, _, rest = tag.removeprefix('"').partition("-")
     is_number = number.isascii() and number.isdecimal() and len(number) < 10
     return int(number) if rest and is_number else None
-
-
-def encode(ticket: schemas.Ticket) -> bytes:
-    return encode_json(ticket, _encode)
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    raise TypeError(type(value).__name__)

@@ -6,20 +6,16 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from parlance.api.db import search as functions
 from parlance.api.db import tables
-from parlance.api.domain.search import finding
-from parlance.api.domain.search.finding import Found
 from parlance.api.domain.search.highlights import Text
 from parlance.api.domain.search.pages import PageSearch, Searched
 from parlance.api.domain.search.queries import Query
-from parlance.api.http.paging import Order
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-MAX_PAGE_BYTES = 1024 * 1024
-"""Of conversations, as they are stored, that are read for the highlights of one page. Larger ones
-than usual leave the rows behind them without highlights."""
+MAX_PAGE_BYTES = 4 * 1024 * 1024
+"""Of conversations that are read for the highlights of one page. Larger ones than usual leave the
+rows behind them without highlights."""
 
-_SEARCHED = Searched(
+SEARCHED = Searched(
     id=col(tables.Ticket.id),
     company_id=col(tables.Ticket.company_id),
     texts=tables.TICKET_CONTENTS,
@@ -27,29 +23,14 @@ _SEARCHED = Searched(
 )
 
 
-async def find_page(
-    session: AsyncSession,
-    company_id: uuid.UUID,
-    text: str,
-    conditions: Sequence[sa.ColumnElement[bool]],
-    order: Order,
-    *,
-    limit: int,
-    cursor: str | None,
-) -> Found:
-    """The tickets that match `text` and `conditions`. Raises Refused."""
-    search = PageSearch(session, company_id, _SEARCHED, conditions, order, limit)
-    return await finding.find(search, text, cursor, _fetch_texts)
-
-
-async def _fetch_texts(
+async def fetch_texts(
     search: PageSearch, query: Query, ids: Sequence[uuid.UUID]
 ) -> Mapping[uuid.UUID, list[Text]]:
     ticket, content = tables.Ticket, tables.TicketContent
     place = sa.func.array_position(
         sa.cast(sa.literal(list(ids)), sa.ARRAY(sa.Uuid)), col(ticket.id)
     )
-    read_bytes = sa.func.sum(sa.func.pg_column_size(col(content.messages))).over(order_by=place)
+    read_bytes = sa.func.sum(tables.TICKET_CONTENTS.c.message_bytes).over(order_by=place)
     sized = (
         sa.select(col(ticket.id).label("id"), col(ticket.subject), read_bytes.label("read_bytes"))
         .join(content, col(content.ticket_id) == col(ticket.id))

@@ -25,6 +25,7 @@ from parlance.api.db.session import Database
 from parlance.api.domain.tickets import contents, dispatching, queries
 from parlance.api.domain.tickets.contents import Document
 from parlance.api.domain.tickets.locking import lock_ticket
+from parlance.api.outbox import rows as outbox
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import Priority
 from parlance.contracts.ids import CompanySlug
@@ -104,7 +105,7 @@ class Stragglers:
         after = uuid.UUID(int=0)
         while True:
             async with self._database.system_session() as session:
-                rows = await session.execute(_select_open(condition, after))
+                rows = await session.execute(select_open(condition, after))
                 found = [(ticket, CompanySlug(slug)) for ticket, slug in rows]
             if found:
                 after = found[-1][0].id
@@ -122,13 +123,16 @@ class Stragglers:
         await self._store.put_bytes(document.key, document.data)
         try:
             is_sent = await self._note(ticket, company, document)
-        except RowConflict:  # another recorder was faster
+        except RowConflict:  # another recorder was faster, and the document is its own too
             return
-        if is_sent:
-            _FOUND.labels(why).inc()
-            _log.warning("ticket sent again", ticket=str(ticket.id), why=why)
+        if not is_sent:  # whoever ended the attempt has deleted its objects, maybe before this one
+            await self._store.delete(document.key)
+            return
+        _FOUND.labels(why).inc()
+        _log.warning("ticket sent again", ticket=str(ticket.id), why=why)
 
     async def _note(self, ticket: tables.Ticket, company: CompanySlug, document: Document) -> bool:
+        """False: this attempt is over."""
         async with self._database.company_session(ticket.company_id) as session:
             current = await lock_ticket(session, ticket.company_id, ticket.id)
             if current is None or current.state.is_terminal or current.attempt != ticket.attempt:
@@ -136,14 +140,10 @@ class Stragglers:
             now = self._clock.now()
             current.state = TicketState.QUEUED
             current.queued_at = current.updated_at = now
-            dispatching.add(
-                session,
-                current,
-                company,
-                object_key=document.key,
-                sha256=document.sha256,
-                at=now,
+            work = dispatching.build_work(
+                current, company, object_key=document.key, sha256=document.sha256, at=now
             )
+            await outbox.add_many(session, ticket.company_id, Kind.TICKET, [work])
         return True
 
 
@@ -151,7 +151,7 @@ def _was_queued_before(at: datetime) -> sa.ColumnElement[bool]:
     return at > _QUEUED_AT
 
 
-def _select_open(
+def select_open(
     condition: sa.ColumnElement[bool], after: uuid.UUID
 ) -> sa.Select[tables.Ticket, str]:
     ticket, row = tables.Ticket, tables.OutboxRow
@@ -160,7 +160,8 @@ def _select_open(
         .where(col(row.kind) == Kind.TICKET, col(row.subject_id) == col(ticket.id))
         .exists()
     )
-    # As text, so that Postgres sees at once that its index of open tickets serves it.
+    # As text, so that Postgres sees at once that its index of open tickets serves it. A test
+    # compares it with `dispatching.OPEN_STATES`, here, in the index and in `results.records`.
     is_open = sa.text("tickets.state IN ('queued', 'processing')")
     return (
         sa.select(ticket, col(tables.Company.slug))

@@ -7,28 +7,25 @@ whatever else is wrong is a verdict about the call and is published as its failu
 
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import structlog
-from parlance.api.db import tables, text
+from parlance.api.db import tables
 from parlance.api.db.companies import Companies
 from parlance.api.db.session import Database
 from parlance.api.domain.calls import deleting
 from parlance.api.domain.calls.results import artefacts, records, replies, transitions
-from parlance.api.domain.calls.results.artefacts import Artefacts, BrokenArtefact
+from parlance.api.domain.calls.results.artefacts import Artefacts
+from parlance.api.domain.results import events
+from parlance.api.domain.results.artefacts import BrokenArtefact
 from parlance.api.outbox import rows as outbox
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.bus.calls import EventType
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.subjects import Kind
-from parlance.contracts.values import Value
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import Clock
-from parlance.runtime.errors import Permanent
 from parlance.runtime.store import Store
 from prometheus_client import Counter, Histogram
-from pydantic import ValidationError
-from pydantic_core import to_json
 
 _log = structlog.get_logger(__name__)
 _EVENTS = Counter("parlance_recorder_events", "Events by type and outcome.", ["type", "outcome"])
@@ -39,14 +36,6 @@ PROGRESS_SECONDS = 2.0
 
 Applier = Callable[[uuid.UUID, Envelope], Awaitable[None]]
 Change = Callable[[tables.Call], None]
-_Data = TypeVar("_Data", bound=Value)
-
-
-class MalformedEvent(Permanent):
-    """The data of an event do not fit its type."""
-
-    def __init__(self, envelope: Envelope) -> None:
-        super().__init__(f"event {envelope.id} does not fit {envelope.type}")
 
 
 class CallApplier:
@@ -96,7 +85,7 @@ class CallApplier:
     # --- one method per event -----------------------------------------------------------------
 
     async def _apply_queued(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        queued = _parse(envelope, call_events.Queued)
+        queued = events.parse_data(envelope, call_events.Queued)
         async with self._database.company_session(company_id) as session:
             call = await records.lock_or_add_call(session, company_id, envelope)
             if call is not None and transitions.accepts(call, envelope):
@@ -110,31 +99,31 @@ class CallApplier:
             await self._bus.publish_event(replies.build_foreign_id(envelope))
 
     async def _apply_started(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        started = _parse(envelope, call_events.Started)
+        started = events.parse_data(envelope, call_events.Started)
         at = envelope.timestamp
         await self._change(company_id, envelope, lambda call: transitions.start(call, started, at))
 
     async def _apply_progress(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        progress = _parse(envelope, call_events.Progress)
+        progress = events.parse_data(envelope, call_events.Progress)
         self._pace.note(envelope.subject)
         async with self._database.company_session(company_id) as session:
             await records.update_percent(session, company_id, envelope, progress.percent)
         _count(envelope, "applied")
 
     async def _apply_transcribed(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        done = _parse(envelope, call_events.Transcribed)
+        done = events.parse_data(envelope, call_events.Transcribed)
         at = envelope.timestamp
         await self._change(
             company_id, envelope, lambda call: transitions.finish_transcription(call, done, at)
         )
 
     async def _apply_failed(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        failed = _parse(envelope, call_events.Failed)
+        failed = events.parse_data(envelope, call_events.Failed)
         at = envelope.timestamp
         await self._change(company_id, envelope, lambda call: transitions.fail(call, failed, at))
 
     async def _apply_cancelled(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        cancelled = _parse(envelope, call_events.Cancelled)
+        cancelled = events.parse_data(envelope, call_events.Cancelled)
         at = envelope.timestamp
         await self._change(
             company_id, envelope, lambda call: transitions.cancel(call, cancelled, at)
@@ -148,12 +137,12 @@ class CallApplier:
         failure that came after this event, while the operator, which reads in order, waits for
         the event of a recorder.
         """
-        analyzed = _parse(envelope, call_events.Analyzed)
+        analyzed = events.parse_data(envelope, call_events.Analyzed)
         async with self._database.company_session(company_id) as session:
             call = await records.find_call(session, company_id, uuid.UUID(envelope.subject))
         if call is None or transitions.accepts(call, envelope):
             try:
-                found = await artefacts.fetch_artefacts(self._store, analyzed)
+                found = await artefacts.fetch_artefacts(self._store, envelope.company, analyzed)
             except BrokenArtefact as broken:
                 await self._report_broken(company_id, envelope, broken)
                 return
@@ -235,13 +224,6 @@ class _Pace:
         self._written_at[call_id] = now
         while now - self._written_at[oldest := next(iter(self._written_at))] >= PROGRESS_SECONDS:
             del self._written_at[oldest]
-
-
-def _parse(envelope: Envelope, kind: type[_Data]) -> _Data:
-    try:
-        return kind.model_validate_json(text.drop_nul(to_json(envelope.data)))
-    except ValidationError as exc:
-        raise MalformedEvent(envelope) from exc
 
 
 def _count(envelope: Envelope, outcome: str) -> None:

@@ -1,7 +1,7 @@
 """What the recorder itself says on the bus: how a call has ended, or that it cannot be stored.
 
-Every id is made of call, attempt and type, so saying it twice is harmless. Called by `applier`, and
-for event streams whose end is no longer on the bus.
+Every id is made of call, attempt and type, so saying it twice is harmless. Called by `applier`,
+and by readers who follow a call whose last event the bus no longer holds.
 """
 
 from parlance.api.db import tables
@@ -73,7 +73,7 @@ def build_not_stored(envelope: Envelope) -> Envelope:
 
 
 def _build_failed(envelope: Envelope, reason: Reason, problem: Problem, message: str) -> Envelope:
-    """Comes back to us as an event like any other and ends the call then."""
+    """The recorder receives this event like any other, and fails the call then."""
     is_result = envelope.type == EventType.ANALYZED
     failed = call_events.Failed(
         reason=reason,

@@ -7,32 +7,28 @@ waits; whatever else is wrong is a verdict about the ticket and is published as 
 
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import structlog
 from parlance.api.db.companies import Companies
 from parlance.api.db.session import Database
+from parlance.api.domain.results import events
+from parlance.api.domain.results.artefacts import BrokenArtefact
 from parlance.api.domain.tickets import queries
 from parlance.api.domain.tickets.queries import Life
 from parlance.api.domain.tickets.results import artefacts, changes, replies
-from parlance.api.domain.tickets.results.artefacts import BrokenArtefact
 from parlance.api.domain.tickets.results.changes import Change
 from parlance.api.domain.tickets.results.writer import Writer
 from parlance.contracts import ids
-from parlance.contracts.bus import envelopes
 from parlance.contracts.bus import tickets as ticket_events
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.kinds import Cancelled
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.bus.tickets import EventType
 from parlance.contracts.tickets import TicketState
-from parlance.contracts.values import Value
 from parlance.runtime.bus import Bus
 from parlance.runtime.clock import Clock
-from parlance.runtime.errors import Permanent
 from parlance.runtime.store import Store
 from prometheus_client import Counter
-from pydantic import ValidationError
 
 _log = structlog.get_logger(__name__)
 _EVENTS = Counter(
@@ -40,14 +36,6 @@ _EVENTS = Counter(
 )
 
 Applier = Callable[[uuid.UUID, Envelope], Awaitable[None]]
-_Data = TypeVar("_Data", bound=Value)
-
-
-class MalformedEvent(Permanent):
-    """The data of an event do not fit its type."""
-
-    def __init__(self, envelope: Envelope) -> None:
-        super().__init__(f"event {envelope.id} does not fit {envelope.type}")
 
 
 class TicketApplier:
@@ -97,12 +85,12 @@ class TicketApplier:
         await self._write(envelope, changes.start(envelope, str(company_id)))
 
     async def _apply_failed(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        failed = _parse(envelope, ticket_events.Failed)
-        await self._write(envelope, changes.fail(envelope, str(company_id), failed))
+        failed = events.parse_data(envelope, ticket_events.Failed)
+        await self._end(company_id, envelope, changes.fail(envelope, str(company_id), failed))
 
     async def _apply_cancelled(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        cancelled = _parse(envelope, Cancelled)
-        await self._write(envelope, changes.cancel(envelope, str(company_id), cancelled))
+        cancelled = events.parse_data(envelope, Cancelled)
+        await self._end(company_id, envelope, changes.cancel(envelope, str(company_id), cancelled))
 
     async def _apply_analyzed(self, company_id: uuid.UUID, envelope: Envelope) -> None:
         """Record the result, commit, publish the end, and delete what the attempt left in the
@@ -110,9 +98,9 @@ class TicketApplier:
 
         When the event comes again, the objects may be gone, so the row decides what is right.
         """
-        analyzed = _parse(envelope, ticket_events.Analyzed)
+        analyzed = events.parse_data(envelope, ticket_events.Analyzed)
         try:
-            insights, data = await artefacts.fetch_insights(self._store, analyzed)
+            insights, data = await artefacts.fetch_insights(self._store, envelope.company, analyzed)
         except BrokenArtefact as broken:
             await self._settle_broken(company_id, envelope, analyzed, broken)
             return
@@ -120,9 +108,11 @@ class TicketApplier:
             envelope, str(company_id), analyzed, insights, data, self._clock.now()
         )
         if await self._write(envelope, change):
-            await self._conclude(envelope, analyzed, change.summary)
+            await self._conclude(envelope, analyzed)
         else:
-            await self._repeat(company_id, envelope, analyzed, change.summary)
+            await self._settle_ignored(
+                await self._find_life(company_id, envelope), envelope, analyzed
+            )
 
     # --- the parts they are made of -----------------------------------------------------------
 
@@ -131,26 +121,27 @@ class TicketApplier:
         _count(envelope, "applied" if is_changed else "ignored")
         return is_changed
 
-    async def _conclude(
-        self, envelope: Envelope, analyzed: ticket_events.Analyzed, summary: str | None
-    ) -> None:
-        completed = replies.build_completed(envelope, analyzed.insights_sha256, summary)
-        await self._bus.publish_event(completed)
-        ticket_id = ids.parse_ticket_id(envelope.subject)
-        await artefacts.delete_attempt(self._store, envelope.company, ticket_id, envelope.attempt)
+    async def _end(self, company_id: uuid.UUID, envelope: Envelope, change: Change) -> None:
+        """An end without a result. Nobody reads the objects of the attempt any more."""
+        is_changed = await self._write(envelope, change)
+        if is_changed or _is_over(await self._find_life(company_id, envelope), envelope):
+            await self._delete_objects(envelope)
 
-    async def _repeat(
-        self,
-        company_id: uuid.UUID,
-        envelope: Envelope,
-        analyzed: ticket_events.Analyzed,
-        summary: str | None,
+    async def _conclude(self, envelope: Envelope, analyzed: ticket_events.Analyzed) -> None:
+        completed = replies.build_completed(envelope, analyzed.insights_sha256)
+        await self._bus.publish_event(completed)
+        await self._delete_objects(envelope)
+
+    async def _settle_ignored(
+        self, life: Life | None, envelope: Envelope, analyzed: ticket_events.Analyzed
     ) -> None:
         """Publish the end again if this result was recorded: the process that did it may have died
-        before it published, and the bus drops a repetition."""
-        life = await self._find_life(company_id, envelope)
+        before it published, and the bus drops a repetition. The result of any other attempt that is
+        over is deleted: its worker may have written it after the end."""
         if life is not None and _is_recorded(life, envelope):
-            await self._conclude(envelope, analyzed, summary)
+            await self._conclude(envelope, analyzed)
+        elif _is_over(life, envelope):
+            await self._delete_objects(envelope)
 
     async def _settle_broken(
         self,
@@ -161,29 +152,30 @@ class TicketApplier:
     ) -> None:
         """A failure, unless the result is not needed any more."""
         life = await self._find_life(company_id, envelope)
-        if life is None or life.state.is_terminal or life.attempt > envelope.attempt:
+        if _is_over(life, envelope):
             _count(envelope, "ignored")
-            if life is not None and _is_recorded(life, envelope):
-                await self._conclude(envelope, analyzed, None)
+            await self._settle_ignored(life, envelope, analyzed)
             return
         _count(envelope, "broken")
         _log.error("broken artefact", ticket=envelope.subject, problem=str(broken))
         await self._bus.publish_event(replies.build_broken_artefact(envelope))
+
+    async def _delete_objects(self, envelope: Envelope) -> None:
+        ticket_id = ids.parse_ticket_id(envelope.subject)
+        await artefacts.delete_attempt(self._store, envelope.company, ticket_id, envelope.attempt)
 
     async def _find_life(self, company_id: uuid.UUID, envelope: Envelope) -> Life | None:
         async with self._database.company_session(company_id) as session:
             return await queries.find_life(session, company_id, uuid.UUID(envelope.subject))
 
 
+def _is_over(life: Life | None, envelope: Envelope) -> bool:
+    """Whether no result of the event's attempt is wanted any more."""
+    return life is None or life.state.is_terminal or life.attempt > envelope.attempt
+
+
 def _is_recorded(life: Life, envelope: Envelope) -> bool:
     return life.state is TicketState.COMPLETED and life.attempt == envelope.attempt
-
-
-def _parse(envelope: Envelope, kind: type[_Data]) -> _Data:
-    try:
-        return envelopes.parse_data(envelope, kind)
-    except ValidationError as exc:
-        raise MalformedEvent(envelope) from exc
 
 
 def _count(envelope: Envelope, outcome: str) -> None:

@@ -1,17 +1,16 @@
-"""Reads what a worker left of a ticket in the object store, and trusts it only when its hash is
-right. Called by `applier`, which also has it deleted afterwards.
-"""
+"""Reads what a worker left of a ticket in the object store, and deletes it. Called by `applier`."""
 
 import asyncio
-import hashlib
 
 import structlog
 from parlance.api.db import text
+from parlance.api.domain.results import artefacts
+from parlance.api.domain.results.artefacts import BrokenArtefact
 from parlance.contracts import objects
 from parlance.contracts.analysis.insights import Insights
 from parlance.contracts.bus.tickets import Analyzed
 from parlance.contracts.ids import CompanySlug, TicketId
-from parlance.runtime.errors import InvalidKey, ObjectNotFound, Permanent, RuntimeFault
+from parlance.runtime.errors import RuntimeFault
 from parlance.runtime.store import Store
 from pydantic import ValidationError
 
@@ -21,25 +20,15 @@ _LARGE_BYTES = 64 * 1024
 """From here on insights are parsed in a thread, so that other events go on."""
 
 
-class BrokenArtefact(Permanent):
-    """The insights are missing, were changed, or do not fit the contract."""
-
-    def __init__(self, key: str, problem: str) -> None:
-        super().__init__(f"artefact {key}: {problem}")
-        self.key = key
-        self.problem = problem
-
-
-async def fetch_insights(store: Store, analyzed: Analyzed) -> tuple[Insights, bytes]:
+async def fetch_insights(
+    store: Store, company: CompanySlug, analyzed: Analyzed
+) -> tuple[Insights, bytes]:
     """The insights and their bytes, without NUL. Raises BrokenArtefact or StoreUnavailable."""
     key = analyzed.insights_key
-    try:
-        data = await store.get_bytes(key)
-    except (ObjectNotFound, InvalidKey) as exc:
-        raise BrokenArtefact(key, "missing") from exc
+    data = await artefacts.fetch_checked(store, key, analyzed.insights_sha256, company)
     if len(data) > _LARGE_BYTES:
-        return await asyncio.to_thread(_parse, analyzed, data)
-    return _parse(analyzed, data)
+        return await asyncio.to_thread(_parse, key, data)
+    return _parse(key, data)
 
 
 async def delete_attempt(
@@ -57,10 +46,7 @@ async def delete_attempt(
         _log.info("objects of a ticket not deleted", ticket=ticket_id, problem=str(fault))
 
 
-def _parse(analyzed: Analyzed, data: bytes) -> tuple[Insights, bytes]:
-    key = analyzed.insights_key
-    if hashlib.sha256(data).hexdigest() != analyzed.insights_sha256:
-        raise BrokenArtefact(key, "its bytes are not those that were announced")
+def _parse(key: str, data: bytes) -> tuple[Insights, bytes]:
     clean = text.drop_nul(data)
     try:
         return Insights.model_validate_json(clean), clean

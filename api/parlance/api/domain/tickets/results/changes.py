@@ -116,6 +116,6 @@ def _build(envelope: Envelope, company_id: str, **values: Any) -> Change:
 
 
 def _moment_of(envelope: Envelope) -> datetime:
-    """Raises OverflowError for one that is before or after the calendar in UTC: Postgres would keep
-    it, and no Python could read it."""
+    """Raises OverflowError for a time whose year in UTC is 0 or 10000: Postgres would store it, and
+    every later read of the row would fail, since Python's datetime ends before."""
     return envelope.timestamp.astimezone(UTC)

@@ -7,6 +7,7 @@ the rest reads what the change returns.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -15,13 +16,13 @@ from parlance.api.db import text
 from parlance.api.domain.tickets.results.changes import Change
 from sqlalchemy.ext.asyncio import AsyncSession
 
-# Uploads that change several tickets lock them by `external_id`, and so does this: otherwise two
-# transactions could wait for each other.
+# A row that another transaction has locked is left out: an upload holds up to a thousand of them
+# while it puts their documents into the store, and the results of everybody else would wait for it.
 #
 # The condition is `contracts.lifecycle.accepts` for a row: of an attempt that is not older than the
 # row's, while the row has not ended. That a worker has delivered is not in the row: the recorder
 # stores what is delivered at once, or says that it cannot.
-_APPLY = sa.text(
+APPLY = sa.text(
     """
     WITH change AS (
         SELECT * FROM json_to_recordset(CAST(CAST(:changes AS text) AS json)) AS item (
@@ -33,8 +34,7 @@ _APPLY = sa.text(
         )
     ), locked AS MATERIALIZED (
         SELECT ticket.id FROM tickets AS ticket JOIN change USING (id)
-        ORDER BY ticket.external_id, ticket.id
-        FOR UPDATE OF ticket
+        FOR UPDATE OF ticket SKIP LOCKED
     ), changed AS (
         UPDATE tickets AS ticket SET
             attempt = CASE WHEN change.is_announcement THEN ticket.attempt
@@ -80,14 +80,28 @@ _APPLY = sa.text(
             AND outbox.company_id = changed.company_id
             AND changed.state NOT IN ('queued', 'processing')
     )
-    SELECT id FROM changed
+    SELECT id, false AS is_locked FROM changed
+    UNION ALL
+    SELECT id, true FROM change JOIN tickets USING (id)
+    WHERE NOT EXISTS (SELECT FROM locked WHERE locked.id = change.id)
     """
 )
 
 
-async def apply(session: AsyncSession, changes: Sequence[Change], now: datetime) -> set[str]:
-    """Returns the ids of the tickets that were changed: those that are there, have not ended, and
-    are in no later attempt. No two changes may be about the same ticket."""
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of the changes, by the ids of their tickets. The others are those of tickets that
+    are gone, have ended, or are in a later attempt."""
+
+    changed: set[str]
+    locked: set[str]
+    """Of tickets that another transaction has locked: to be tried again."""
+
+
+async def apply(session: AsyncSession, changes: Sequence[Change], now: datetime) -> Applied:
+    """No two changes may be about the same ticket."""
     data = text.drop_nul(msgspec.json.encode(changes)).decode()
-    found = await session.scalars(_APPLY, {"changes": data, "now": now})
-    return {str(ticket_id) for ticket_id in found}
+    applied = Applied(set(), set())
+    for ticket_id, is_locked in await session.execute(APPLY, {"changes": data, "now": now}):
+        (applied.locked if is_locked else applied.changed).add(str(ticket_id))
+    return applied

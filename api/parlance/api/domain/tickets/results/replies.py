@@ -2,7 +2,7 @@
 cannot be stored.
 
 Every id is made of ticket, attempt and type, so saying it twice is harmless. Called by `applier`,
-and for event streams whose end is no longer on the bus.
+and by readers who follow a ticket whose last event the bus no longer holds.
 """
 
 from parlance.api.db import tables
@@ -16,10 +16,10 @@ from parlance.contracts.tickets import TicketState
 from parlance.contracts.values import Value
 
 
-def build_completed(envelope: Envelope, insights_sha256: str, summary: str | None) -> Envelope:
+def build_completed(envelope: Envelope, insights_sha256: str) -> Envelope:
     """After the commit of what this `analyzed` brought."""
     return ticket_events.EVENTS.build_event(
-        ticket_events.Completed(insights_sha256=insights_sha256, summary=summary),
+        ticket_events.Completed(insights_sha256=insights_sha256),
         company=envelope.company,
         subject=envelope.subject,
         attempt=envelope.attempt,
@@ -32,7 +32,7 @@ def build_ended(ticket: tables.Ticket, company: CompanySlug) -> Envelope | None:
     match ticket.state:
         case TicketState.COMPLETED:
             # The hash is not kept: the object that it was of is deleted with the commit.
-            data = ticket_events.Completed(insights_sha256="", summary=ticket.summary)
+            data = ticket_events.Completed(insights_sha256="")
         case TicketState.FAILED:
             data = ticket_events.Failed(
                 reason=ticket.error_reason or "",
@@ -63,7 +63,7 @@ def build_not_stored(envelope: Envelope) -> Envelope:
 
 
 def _build_failed(envelope: Envelope, message: str) -> Envelope:
-    """Comes back to us as an event like any other and ends the attempt then."""
+    """The recorder receives this event like any other, and fails the attempt then."""
     failed = ticket_events.Failed(
         reason=Reason.OUTPUT_WRITE_FAILED,
         code=Problem.INTERNAL.code,

@@ -20,8 +20,19 @@ _BATCH = Histogram(
 )  # fmt: skip
 
 MAX_BATCH = 64
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+"""Of insights: a batch is one parameter of one statement, which exists several times on its way to
+Postgres. A larger change goes alone."""
 
-_Pending = tuple[Change, asyncio.Future[bool]]
+Pending = tuple[Change, asyncio.Future[bool]]
+
+
+class TicketLocked(Retryable):
+    """Another transaction has locked the ticket's row."""
+
+    def __init__(self, ticket_id: str) -> None:
+        super().__init__(f"ticket {ticket_id} is locked")
+        self.ticket_id = ticket_id
 
 
 class Writer:
@@ -30,12 +41,12 @@ class Writer:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._pending: deque[_Pending] = deque()
+        self._pending: deque[Pending] = deque()
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, change: Change) -> bool:
         """Committed when it returns. False: the ticket is gone, has ended, or is in a later
-        attempt. Raises what the database raises."""
+        attempt. Raises TicketLocked, and what the database raises."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._pending.append((change, done))
         if self._writing is None or self._writing.done():
@@ -44,7 +55,7 @@ class Writer:
 
     async def _write_all(self) -> None:
         while self._pending:
-            batch = self._take()
+            batch = take_batch(self._pending)
             try:
                 await self._write(batch)
             except Retryable as fault:
@@ -57,34 +68,40 @@ class Writer:
                 for each in batch:
                     await self._write_alone(each)
 
-    def _take(self) -> list[_Pending]:
-        """The next ones; of one ticket only the first, since one statement changes a row once."""
-        batch: dict[str, _Pending] = {}
-        while self._pending and len(batch) < MAX_BATCH:
-            if self._pending[0][0].id in batch:
-                break
-            item = self._pending.popleft()
-            batch[item[0].id] = item
-        return list(batch.values())
-
-    async def _write(self, batch: list[_Pending]) -> None:
+    async def _write(self, batch: list[Pending]) -> None:
         _BATCH.observe(len(batch))
         async with self._database.system_session() as session:
-            changed = await records.apply(
+            applied = await records.apply(
                 session, [change for change, _ in batch], self._clock.now()
             )
         for change, done in batch:
-            if not done.done():
-                done.set_result(change.id in changed)
+            if change.id in applied.locked:
+                _fail([(change, done)], TicketLocked(change.id))
+            elif not done.done():
+                done.set_result(change.id in applied.changed)
 
-    async def _write_alone(self, item: _Pending) -> None:
+    async def _write_alone(self, item: Pending) -> None:
         try:
             await self._write([item])
         except Exception as fault:  # noqa: BLE001 - handed to whoever waits for it
             _fail([item], fault)
 
 
-def _fail(batch: list[_Pending], fault: Exception) -> None:
+def take_batch(pending: deque[Pending]) -> list[Pending]:
+    """Remove the next ones that go together; at least one. Of a ticket only the first, since one
+    statement changes a row once."""
+    batch: dict[str, Pending] = {}
+    size_bytes = 0
+    while pending and len(batch) < MAX_BATCH:
+        change = pending[0][0]
+        size_bytes += memoryview(change.insights).nbytes if change.insights is not None else 0
+        if batch and (change.id in batch or size_bytes > MAX_BATCH_BYTES):
+            break
+        batch[change.id] = pending.popleft()
+    return list(batch.values())
+
+
+def _fail(batch: list[Pending], fault: Exception) -> None:
     for _, done in batch:
         if not done.done():
             done.set_exception(fault)

@@ -10,6 +10,7 @@ from typing import Any
 from parlance.api.db import tables
 from parlance.api.db.tables import Json
 from parlance.api.domain.company.agents import Assignment
+from parlance.api.domain.tickets import attempts
 from parlance.api.domain.tickets.input import conversations, hashes, parsing
 from parlance.api.domain.tickets.input.fields import TicketFields
 from parlance.api.domain.tickets.input.parsing import ParsedTicket
@@ -17,7 +18,6 @@ from parlance.api.domain.tickets.uploads.upload import Mode, TicketUpload
 from parlance.api.http.errors import FieldError, Refused
 from parlance.contracts.calls import Priority
 from parlance.contracts.problems import Problem, WarningCode
-from parlance.contracts.tickets import TicketState
 
 
 class Outcome(StrEnum):
@@ -258,19 +258,12 @@ def _describe(message: Json) -> tuple[object, ...]:
 
 
 def _start_anew(upload: TicketUpload, ticket: tables.Ticket, messages: list[Json]) -> None:
-    """A new attempt: what was found in the old content goes."""
+    """A new attempt, of new content."""
     ticket.message_count = len(messages)
     ticket.revision += 1
-    ticket.attempt += 1
     ticket.lane = upload.lane
-    ticket.state = TicketState.QUEUED
     ticket.updated_at = upload.now
-    ticket.queued_at = ticket.started_at = ticket.completed_at = None
-    ticket.error_code = ticket.error_message = ticket.error_reason = None
-    ticket.error_retryable = None
-    ticket.detected_language = ticket.sentiment_label = ticket.summary = None
-    ticket.sentiment_score = None
-    ticket.tracker_names, ticket.timings = [], {}
+    attempts.begin(ticket)
 
 
 def _merge_warnings(stored: list[Json], added: list[Json], messages: list[Json]) -> list[Json]:
