@@ -183,9 +183,10 @@ class Runner(Generic[D]):
         return endings.give_up(lost_runs) if is_too_often else crashed
 
     async def _do(self) -> Ending:
-        note = await self._bus.get_control(self.dispatch.subject_id)
-        if note is not None:
-            return _CANCELLED if note is ControlAction.CANCEL else _PAUSED
+        if not self._kind.starts_anew:
+            note = await self._bus.get_control(self.dispatch.subject_id)
+            if note is not None:
+                return _CANCELLED if note is ControlAction.CANCEL else _PAUSED
         claimed = await self._claim()
         if isinstance(claimed, Ending):
             return claimed
