@@ -123,8 +123,9 @@ class Connection:
     async def once(self, what: str, action: Callable[[], Awaitable[T]]) -> T:
         """One try; declares what is missing before it reports the failure."""
         try:
-            async with asyncio.timeout(self._settings.request_timeout_seconds):
-                await self._connected.wait()
+            if not self._connected.is_set():
+                async with asyncio.timeout(self._settings.request_timeout_seconds):
+                    await self._connected.wait()
             return await self._unless_disconnected(action())
         except _MISSING as exc:
             await self._ensure_quietly()

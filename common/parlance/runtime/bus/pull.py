@@ -116,7 +116,22 @@ class Puller:
             first = await self._wait(max(wait_seconds, _GRACE_SECONDS) + _GRACE_SECONDS)
             if first is None:
                 return []
-            return [first, *self._take_ready(batch - 1)]
+            taken = [first, *self._take_ready(batch - 1)]
+            return taken if wait_seconds > 0 else await self._take_rest(taken, batch)
+
+    async def _take_rest(self, taken: list[Msg], batch: int) -> list[Msg]:
+        """What else answers a request that does not wait: the server sends it at once, and its end
+        behind it. Left for later it would lie here while others could do the work."""
+        try:
+            while len(taken) < batch and self._owed > 0:
+                message = await self._wait(_GRACE_SECONDS)
+                if message is None:
+                    break
+                taken.append(message)
+        except BaseException:
+            self.put_back(taken)
+            raise
+        return taken
 
     def put_back(self, messages: Sequence[Msg]) -> None:
         """What was fetched for somebody who went away: the next `fetch` gets it first."""

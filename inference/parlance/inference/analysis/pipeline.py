@@ -4,6 +4,9 @@ the event loop.
 `open_analyst` keeps one analysis process for a worker's life. A process that dies or hangs is
 replaced, and the analysers that have not run yet go on in the new one without the one that was
 running.
+
+A small document is asked for and answered in one piece, and the next one is sent meanwhile. Should
+the process be lost, nobody knows at which analyser it was: the document is done again with notes.
 """
 
 import asyncio
@@ -37,6 +40,12 @@ MEMORY_MIB = 1024
 """Address space of the analysis process: a day of talk takes a tenth of it."""
 _KILL_AFTER_SECONDS = 1.0
 """Beyond its share, for an analyser that the timer inside the process could not stop."""
+_AT_ONCE_UNITS = frames.UNITS_PER_FRAME
+_AT_ONCE_CHARACTERS = 50_000
+"""Of a small document: its answer takes milliseconds to read, which may hold up the loop."""
+_AT_ONCE_SECONDS = 5.0
+"""For the answer of a small document, at most half of its time. A thousandth of it is usual, but a
+process that is just starting takes a second or two."""
 _REUSE_UP_TO_UNITS = 5000
 """After a larger document the process is replaced: Python hardly gives memory back."""
 _UNHEALTHY = (AnalyzerError.TIMED_OUT, AnalyzerError.OUT_OF_MEMORY)
@@ -79,8 +88,11 @@ class Analyst:
         self._remote_analyzers = remote_analyzers
         self._build: child.Profile = pkgutil.resolve_name(profile)
         self._child: Child | None = None
-        # One document at a time: analysis is CPU only, and two would share the same core.
+        # One document at a time: analysis is CPU only, and two would share the same core. Who has
+        # the turn may send to the process, who answers reads from it; a small document passes the
+        # turn on before it has its answer, so that the process finds the next one waiting.
         self._turn = asyncio.Lock()
+        self._answering = asyncio.Lock()
 
     async def analyze(
         self,
@@ -125,7 +137,11 @@ class Analyst:
     async def _analyze_here(
         self, document: Document, rules: TrackerRules | None, deadline_seconds: float
     ) -> Analysis:
-        async with self._turn:
+        if _is_small(document):
+            analysis = await self._analyze_at_once(document, rules, deadline_seconds)
+            if analysis is not None:
+                return analysis
+        async with self._turn, self._answering:
             ends_at = time.monotonic() + deadline_seconds
             analyzers = profiles.list_for(document, self._build(rules))
             work = _Work(document, rules, Progress(analyzers, ends_at))
@@ -139,6 +155,50 @@ class Analyst:
             progress.fail(progress.remaining, AnalyzerError.TIMED_OUT)
             if _is_worn(work):
                 await self.close()
+        return progress.build_analysis()
+
+    async def _analyze_at_once(
+        self, document: Document, rules: TrackerRules | None, deadline_seconds: float
+    ) -> Analysis | None:
+        """None where it must be done with notes, as there is no process or it was lost."""
+        analyzers = profiles.list_for(document, self._build(rules))
+        async with self._turn:
+            if (process := self._child) is None:
+                return None
+            work = _Work(document, rules, Progress(analyzers, time.monotonic() + deadline_seconds))
+            try:
+                await process.send(_format_question(work))
+                await self._answering.acquire()
+            except ChildLost:
+                await self.close()
+                return None
+            except BaseException:
+                await self.close()  # cancelled: nobody would read the answer
+                raise
+        try:
+            if self._child is not process:
+                return None  # it was lost with the document before
+            work.progress.ends_at = time.monotonic() + deadline_seconds
+            return await self._receive_answer(process, work)
+        finally:
+            self._answering.release()
+
+    async def _receive_answer(self, process: Child, work: _Work) -> Analysis | None:
+        progress = work.progress
+        try:
+            async with asyncio.timeout(min(_AT_ONCE_SECONDS, progress.left_seconds / 2)):
+                kind, payload = await process.receive()
+            answer = frames.Answer.model_validate_json(payload) if kind is Kind.ANSWER else None
+        except (TimeoutError, ChildLost, ValidationError):
+            answer = None
+        except BaseException:
+            await self.close()
+            raise
+        if answer is None or not progress.take(answer):
+            await self.close()
+            return None
+        if _is_worn(work):
+            await self.close()
         return progress.build_analysis()
 
     async def _work(self, work: _Work) -> None:
@@ -170,9 +230,27 @@ def _is_worn(work: _Work) -> bool:
     )
 
 
-async def _send(process: Child, work: _Work) -> None:
+def _is_small(document: Document) -> bool:
+    if len(document.units) > _AT_ONCE_UNITS:
+        return False
+    return sum(len(u.text) + len(u.full_text) for u in document.units) <= _AT_ONCE_CHARACTERS
+
+
+def _format_question(work: _Work) -> bytes:
+    """A small document and all that is asked about it."""
+    order = _build_order(work, at_once=True)
+    return b"".join(
+        (
+            frames.format_value(Kind.OPEN, order),
+            frames.format_units(work.document.units),
+            frames.format_frame(Kind.RUN),
+        )
+    )
+
+
+def _build_order(work: _Work, *, at_once: bool = False) -> Order:
     document, progress = work.document, work.progress
-    order = Order(
+    return Order(
         language=document.language,
         duration_ms=document.duration_ms,
         tracks=tuple(
@@ -184,8 +262,13 @@ async def _send(process: Child, work: _Work) -> None:
         budget_seconds=progress.left_seconds,
         done=tuple(name for name, run in progress.runs.items() if run.ok),
         failed=tuple(name for name, run in progress.runs.items() if not run.ok),
+        at_once=at_once,
     )
-    await process.send(frames.format_value(Kind.OPEN, order))
+
+
+async def _send(process: Child, work: _Work) -> None:
+    document = work.document
+    await process.send(frames.format_value(Kind.OPEN, _build_order(work)))
     for first in range(0, len(document.units), frames.UNITS_PER_FRAME):
         batch = document.units[first : first + frames.UNITS_PER_FRAME]
         await process.send(frames.format_units(batch))

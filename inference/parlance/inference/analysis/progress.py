@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 from parlance.contracts.analysis.insights import AnalyzerError, AnalyzerRun, Insights
 from parlance.inference.analysis import reports
-from parlance.inference.analysis.isolation.frames import BeganNote
+from parlance.inference.analysis.isolation.frames import Answer, BeganNote
 from parlance.inference.analysis.reports import Named
 from prometheus_client import Counter, Histogram
 
@@ -82,6 +82,16 @@ class Progress:
         self.parts = {}
         self.runs[run.name] = run
         note_run(run, trace)
+
+    def take(self, answer: Answer) -> bool:
+        """All analysers have ended; False, and nothing is taken, if the answer leaves any out."""
+        if {note.run.name for note in answer.ended} != {one.name for one in self.analyzers}:
+            return False
+        self.parts = {}
+        for note in answer.ended:
+            self.end(note.run, note.trace)
+        self.fields |= answer.fields
+        return True
 
     def fail(self, analyzers: Iterable[Named], code: AnalyzerError, seconds: float = 0.0) -> None:
         for analyzer in analyzers:

@@ -31,6 +31,9 @@ _AWAY_SECONDS = 0.5
 _STALE_TURN_SECONDS = 60.0
 _DRAIN_TURN_SECONDS = 1.0
 _LAG_TICK_SECONDS = 1.0
+_GATHER_SECONDS = 0.025
+"""While lanes of short work are backed up, slots are filled so often, several with one question."""
+_REMEMBERED_NOTES = 10_000
 HANDOVER_SECONDS = 5.0
 """For handing work back at the end; without a bus it comes again by itself."""
 
@@ -79,6 +82,10 @@ class WorkerLoop:
         self._polls: dict[_Pull, Lane] = {}
         self._postponed: list[Arrival] = []
         """Messages for work whose run here is concluding and adopts nothing more."""
+        self._cancelled: dict[str, None] = {}
+        """Subjects of the latest notes that cancel, oldest first."""
+        self._is_backed_up = False
+        """Whether the last sweep brought short work for every slot it had."""
         self._turned_at = clock.monotonic()
 
     async def run(
@@ -109,6 +116,9 @@ class WorkerLoop:
     async def _turn(self, stop: asyncio.Task[bool]) -> None:
         self._turned_at = self._clock.monotonic()
         try:
+            if self._is_backed_up:
+                await asyncio.wait([stop], timeout=_GATHER_SECONDS)
+                self._is_backed_up = False
             await self._take_polled()
             if self._free_slots() > 0 and await self._sweep():
                 return
@@ -129,17 +139,26 @@ class WorkerLoop:
     def _may_ask(self, lane: Lane) -> bool:
         """Whether the worker can do work of the lane, and the lane has no poll yet and leaves the
         lanes above it their slots."""
-        if lane.kind.find_problem() is not None:
+        if lane.kind.find_problem() is not None or lane in self._polls.values():
             return False
+        return self._count_room(lane) > 0
+
+    def _count_room(self, lane: Lane) -> int:
+        """How many messages of the lane find a slot."""
         kept = self._kept_slots[lane.priority]
         below = sum(self._kept_slots[polled.priority] > kept for polled in self._polls.values())
-        is_room = len(self._running) + below < self._slots - kept and self._free_slots() > 0
-        return is_room and lane not in self._polls.values()
+        return min(self._slots - kept - len(self._running) - below, self._free_slots())
 
     async def _sweep(self) -> bool:
         """Ask the lanes once, in their weighted order; True when there was a message."""
         for lane in next(self._preferences):
-            if self._may_ask(lane) and await self._take(lane.kind, await self._pull(lane, 0.0)):
+            if not self._may_ask(lane):
+                continue
+            # Long work comes one by one, so that workers share it.
+            batch = self._count_room(lane) if lane.kind.starts_anew else 1
+            deliveries = await self._pull(lane, 0.0, batch=batch)
+            if await self._take(lane.kind, deliveries):
+                self._is_backed_up = lane.kind.starts_anew and len(deliveries) == batch
                 return True
         return False
 
@@ -153,10 +172,12 @@ class WorkerLoop:
                 name = f"poll {lane.kind.dispatch_type.kind}.{lane.priority}"
                 self._polls[asyncio.create_task(self._pull(lane, wait_seconds), name=name)] = lane
 
-    async def _pull(self, lane: Lane, wait_seconds: float) -> Sequence[JobDelivery[Dispatch]]:
+    async def _pull(
+        self, lane: Lane, wait_seconds: float, *, batch: int = 1
+    ) -> Sequence[JobDelivery[Dispatch]]:
         expected: type[Dispatch] = lane.kind.dispatch_type
         return await self._bus.pull_jobs(
-            expected, lane.priority, batch=1, wait_seconds=wait_seconds
+            expected, lane.priority, batch=batch, wait_seconds=wait_seconds
         )
 
     async def _take_polled(self) -> None:
@@ -170,7 +191,10 @@ class WorkerLoop:
         for delivery in deliveries:
             runner = self._find(kind, delivery.value)
             if runner is None:
-                self._start(Runner(self._bus, kind, self._clock, self._patience, delivery))
+                runner = Runner(self._bus, kind, self._clock, self._patience, delivery)
+                if kind.starts_anew and delivery.value.subject_id in self._cancelled:
+                    runner.stop(ControlAction.CANCEL)
+                self._start(runner)
             elif not await runner.adopt(delivery):
                 self._postponed.append(Arrival(kind, delivery, self._bus.jobs_epoch))
         return bool(deliveries)
@@ -209,6 +233,10 @@ class WorkerLoop:
     # --- notes and the end ------------------------------------------------------------------
 
     def _pass_note_on(self, job_id: str, action: ControlAction) -> None:
+        if action is ControlAction.CANCEL:
+            self._cancelled[job_id] = None
+            if len(self._cancelled) > _REMEMBERED_NOTES:
+                del self._cancelled[next(iter(self._cancelled))]
         for runner in list(self._running.values()):
             if runner.dispatch.subject_id == job_id:
                 runner.stop(action)

@@ -6,6 +6,7 @@ event that says why is stored.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -183,9 +184,10 @@ class Runner(Generic[D]):
         return endings.give_up(lost_runs) if is_too_often else crashed
 
     async def _do(self) -> Ending:
-        note = await self._bus.get_control(self.dispatch.subject_id)
-        if note is not None:
-            return _CANCELLED if note is ControlAction.CANCEL else _PAUSED
+        if not self._kind.starts_anew:
+            note = await self._bus.get_control(self.dispatch.subject_id)
+            if note is not None:
+                return _CANCELLED if note is ControlAction.CANCEL else _PAUSED
         claimed = await self._claim()
         if isinstance(claimed, Ending):
             return claimed
@@ -248,7 +250,10 @@ class Runner(Generic[D]):
     async def _conclude(self, ending: Ending) -> None:
         """Say how it ended, then answer the message. Without the bus the message stays unanswered
         and comes again; then the history says what is left to do."""
-        _log.info(
+        # Short work that went well would fill the log; its events and metrics tell of it.
+        is_usual = self._kind.starts_anew and isinstance(ending, Finished)
+        _log.log(
+            logging.DEBUG if is_usual else logging.INFO,
             "run ended",
             ending=type(ending).__name__,
             attempt=self.dispatch.attempt,

@@ -33,7 +33,9 @@ def blank_quoted(message: Message) -> str:
     """The text with spaces in place of what it repeats of earlier messages, so that places in it
     are places in the text that people see."""
     text = message.text
+    parts: list[str] = []
+    at = 0
     for begin, end in message.quoted:
-        stretch = text[begin:end]
-        text = text[:begin] + " " * len(stretch) + text[begin + len(stretch) :]
-    return text
+        parts += (text[at:begin], " " * len(text[begin:end]))
+        at = end
+    return "".join((*parts, text[at:]))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from parlance.contracts import objects
 from parlance.contracts.analysis.insights import Insights, TrackerRules
@@ -29,7 +30,19 @@ from parlance.inference.texts.errors import DocumentUnusable
 from parlance.runtime.store import Store
 from pydantic import ValidationError
 
-Analyze = Callable[[Document, TrackerRules | None], Awaitable[Analysis]]
+DEADLINE_SECONDS = 20.0
+"""Of the analysis of one ticket, a hundred times what a large one takes. Shorter than for calls:
+all tickets of a worker wait for one analysis process."""
+
+
+class Analyze(Protocol):
+    """`analysis.pipeline.Analyst.analyze`."""
+
+    def __call__(
+        self, document: Document, rules: TrackerRules | None, /, *, deadline_seconds: float
+    ) -> Awaitable[Analysis]: ...
+
+
 FetchRules = Callable[[CompanySlug], Awaitable[TrackerRules | None]]
 
 
@@ -114,7 +127,9 @@ class TicketTask:
         rules = await self._run.patience.persist(
             waits.STORE, lambda: self._tools.fetch_rules(dispatch.company)
         )
-        analysis = await self._tools.analyze(documents.build_document(ticket), rules)
+        analysis = await self._tools.analyze(
+            documents.build_document(ticket), rules, deadline_seconds=DEADLINE_SECONDS
+        )
         return analysis.build_insights(ticket_id=dispatch.ticket_id, attempt=dispatch.attempt)
 
     async def _put(self, insights: Insights) -> tuple[str, str]:

@@ -5,7 +5,7 @@ import time
 import pytest
 from parlance.contracts.calls import Role
 from parlance.inference.analysis.analyzers import pii
-from parlance.inference.analysis.pii import candidates, numbers
+from parlance.inference.analysis.pii import candidates, numbers, phones
 from parlance.inference.analysis.pii.candidates import Candidate, PiiType
 
 from tests.unit.inference.analysis.conversations import build_ticket, message
@@ -75,6 +75,58 @@ def test_what_tells_nobody(text: str) -> None:
 def test_numbers_without_a_country_code_need_a_language_whose_countries_have_them() -> None:
     assert find("Telefon 030 901820", "de") == [("phone", "030 901820")]
     assert find("Telefon 030 901820", "") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "found"),
+    [
+        ("Tel: +49 30 123456 / 0172-1234567", "de", ["+49 30 123456", "0172-1234567"]),
+        ("Tel: 030/123456 0172/1234567", "de", ["030/123456", "0172/1234567"]),
+        ("+44 20 7946 0958 020 7946 0959", "en", ["+44 20 7946 0958", "020 7946 0959"]),
+        ("020 7946 0958 020 7946 0959", "en", ["020 7946 0958", "020 7946 0959"]),
+        ("020 7946 0958/020 7946 0959", "en", ["020 7946 0958", "020 7946 0959"]),
+        ("+44 20 7946 0958+44 20 7946 0959", "", ["+44 20 7946 0958", "+44 20 7946 0959"]),
+        ("(202) 555-0143 (202) 555-0144", "en", ["(202) 555-0143", "(202) 555-0144"]),
+        ("202-555-0143 202-555-0144", "en", ["202-555-0143", "202-555-0144"]),
+        ("01 23 45 67 08 01 23 45 67 09", "fr", ["01 23 45 67 08", "01 23 45 67 09"]),
+        ("on 2026-03-01 020 7946 0958", "en", ["020 7946 0958"]),
+        ("+44 (0)20 7946 0958", "", ["+44 (0)20 7946 0958"]),
+    ],
+)
+def test_numbers_that_stand_next_to_each_other(text: str, language: str, found: list[str]) -> None:
+    assert find(text, language) == [("phone", number) for number in found]
+
+
+def test_a_telephone_number_beside_a_card_or_an_account() -> None:
+    card = "4111 1111 1111 1111"
+    iban = "DE89 3704 0044 0532 0130 00"
+
+    assert find(f"020 7946 0958 {card} 020 7946 0959") == [
+        ("phone", "020 7946 0958"),
+        ("card", card),
+        ("phone", "020 7946 0959"),
+    ]
+    assert find(f"+44 20 7946 0958 {card}") == [("phone", "+44 20 7946 0958"), ("card", card)]
+    assert find(f"{iban} 030 901820", "de") == [("iban", iban), ("phone", "030 901820")]
+
+
+def test_so_many_stretches_of_a_document_are_looked_up() -> None:
+    lookups = phones.Lookups(left=1)
+
+    first = pii.find_pii("020 7946 0958", "en", lookups)
+    second = pii.find_pii("020 7946 0959", "en", lookups)
+
+    assert (len(first), len(second)) == (1, 0)
+
+
+def test_a_table_of_digits_does_not_keep_the_analysis_busy() -> None:
+    texts = ("1 2 3 4 5 6 7 x " * 6250, "01 02 03 04 05 06 07 x " * 6250)
+    document = build_ticket(*(message(Role.CUSTOMER, text) for text in texts))
+    started = time.process_time()
+
+    pii.search_document(document, "en")
+
+    assert time.process_time() - started < 3.0
 
 
 @pytest.mark.parametrize("iban", ["GB82WEST12345698765432", "DE89 3704 0044 0532 0130 00"])

@@ -13,6 +13,7 @@ from parlance.contracts.bus.tickets import Analyzed, EventType, Failed, TicketDi
 from parlance.contracts.calls import Role
 from parlance.contracts.ids import CompanySlug, TicketId
 from parlance.contracts.tickets import Message, TicketDocument
+from parlance.inference.analysis import pipeline
 from parlance.inference.analysis.documents import Document
 from parlance.inference.analysis.progress import Analysis
 from parlance.inference.engine.loop import WorkerLoop
@@ -37,11 +38,15 @@ class Analyst:
 
     def __init__(self) -> None:
         self.documents: list[Document] = []
+        self.deadline_seconds = 0.0
         self.is_open = asyncio.Event()
         self.is_open.set()
 
-    async def analyze(self, document: Document, rules: TrackerRules | None) -> Analysis:
+    async def analyze(
+        self, document: Document, rules: TrackerRules | None, /, *, deadline_seconds: float
+    ) -> Analysis:
         self.documents.append(document)
+        self.deadline_seconds = deadline_seconds
         await self.is_open.wait()
         return Analysis((), {})
 
@@ -105,6 +110,17 @@ async def test_a_ticket_is_begun_analysed_and_acked(objects_store: Store, tools:
     assert hashlib.sha256(data).hexdigest() == analyzed.insights_sha256
     assert (insights.ticket_id, insights.attempt) == (TICKET_ID, 1)
     assert set(analyzed.timings) == {"read", "insights", "store", "total"}
+
+
+async def test_a_ticket_may_not_hold_up_the_others_for_as_long_as_a_call(
+    objects_store: Store, tools: TextTools, analyst: Analyst
+) -> None:
+    bus = FakeBus()
+    dispatch = await put_document(objects_store)
+
+    await build_runner(bus, tools, FakeDelivery(dispatch)).run()
+
+    assert analyst.deadline_seconds == 20.0 < pipeline.DEADLINE_SECONDS
 
 
 @pytest.mark.parametrize(

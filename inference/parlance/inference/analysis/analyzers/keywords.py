@@ -65,10 +65,11 @@ def _split_rows(sentence: str, stopwords: Collection[str]) -> Iterator[list[text
     """Rows of content words. Anything but spaces between two words ends a row."""
     row: list[text.Word] = []
     for word in text.split_words(sentence):
+        content = word.text
         is_content = (
-            word.text not in stopwords
-            and len(word.text) >= _MIN_LETTERS
-            and not any(map(str.isdigit, word.text))
+            len(content) >= _MIN_LETTERS
+            and content not in stopwords
+            and (content.isalpha() or not any(map(str.isdigit, content)))
         )
         if row and (not is_content or not sentence[row[-1].end : word.begin].isspace()):
             yield row
@@ -93,14 +94,12 @@ def _count_phrases(rows: Sequence[Sequence[Phrase]], max_words: int) -> dict[Phr
     """Phrases said often enough. Words first: a phrase is no more frequent than its words, and
     counting every phrase of a day-long call would take memory for nothing."""
     singles = Counter(word for said in rows for row in said for word in row)
-    at_least = 2 if singles.total() >= _LONG_CALL_WORDS else 1
-    counts: Counter[Phrase] = Counter()
-    for said in rows:
-        for row in said:
-            for phrase in _phrases(row, max_words):
-                if at_least == 1 or all(singles[word] >= at_least for word in phrase):
-                    counts[phrase] += 1
-    return {phrase: count for phrase, count in counts.items() if count >= at_least}
+    phrases = (phrase for said in rows for row in said for phrase in _phrases(row, max_words))
+    if singles.total() < _LONG_CALL_WORDS:
+        return dict(Counter(phrases))
+    frequent = {word for word, count in singles.items() if count >= 2}
+    counts = Counter(filter(frequent.issuperset, phrases))
+    return {phrase: count for phrase, count in counts.items() if count >= 2}
 
 
 def _score(counts: dict[Phrase, int]) -> dict[Phrase, float]:
@@ -149,8 +148,8 @@ def _find_places(
     places: dict[Phrase, list[Span]] = {phrase: [] for phrase in phrases}
     for sentence, said in zip(sentences, rows, strict=True):
         for row in said:
-            for phrase in _phrases(row, options.max_words):
-                if phrase in places and len(places[phrase]) < options.max_spans:
+            for phrase in filter(places.__contains__, _phrases(row, options.max_words)):
+                if len(places[phrase]) < options.max_spans:
                     places[phrase].append(sentence.span)
     return places
 

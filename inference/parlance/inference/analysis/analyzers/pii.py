@@ -15,6 +15,7 @@ from parlance.inference.analysis.analyzers.base import Findings, ForEverything, 
 from parlance.inference.analysis.documents import Document
 from parlance.inference.analysis.pii import births, candidates, emails, networks, numbers, phones
 from parlance.inference.analysis.pii.candidates import Candidate
+from parlance.inference.analysis.pii.phones import Lookups
 
 MAX_SPANS = 1000
 """Listed; all of them are counted and taken out."""
@@ -24,23 +25,23 @@ _MIN_PHONE_DIGITS = 7
 _DIGIT = re.compile(r"\d")
 
 
-def find_pii(text: str, language: str = "") -> list[Candidate]:
-    """By place, none over another."""
+def find_pii(text: str, language: str = "", lookups: Lookups | None = None) -> list[Candidate]:
+    """By place, none over another. `lookups`: those of the document, for telephone numbers."""
     if not _HINT.search(text):
         return []
-    return candidates.resolve(_find_all(text, language))
+    return candidates.resolve(_find_all(text, language, lookups))
 
 
-def _find_all(text: str, language: str) -> Iterator[Candidate]:
+def _find_all(text: str, language: str, lookups: Lookups | None) -> Iterator[Candidate]:
     yield from emails.find_emails(text)
     digits = len(_DIGIT.findall(text))
     if digits:
         yield from networks.find_addresses(text)
         yield from births.find_births(text)
     if digits >= _MIN_PHONE_DIGITS:
-        yield from numbers.find_cards(text)
-        yield from numbers.find_ibans(text)
-        yield from phones.find_phones(text, language)
+        taken = candidates.resolve([*numbers.find_cards(text), *numbers.find_ibans(text)])
+        yield from taken
+        yield from phones.find_phones(text, language, taken, lookups)
 
 
 def search_document(document: Document, language: str) -> tuple[PiiFindings, dict[str, str]]:
@@ -48,9 +49,10 @@ def search_document(document: Document, language: str) -> tuple[PiiFindings, dic
     counts: Counter[str] = Counter()
     spans: list[PiiSpan] = []
     redacted: dict[str, str] = {}
+    lookups = Lookups()
     for unit in document.units:
         content = unit.full_text or unit.text
-        found = find_pii(content, language)
+        found = find_pii(content, language, lookups)
         counts.update(one.type.value for one in found)
         spans += (
             PiiSpan(type=one.type, segment_id=unit.id, begin=one.begin, end=one.end)

@@ -128,7 +128,7 @@ def rank(
     scores = [1 / len(similarities)] * len(similarities)
     for _ in range(options.max_rounds):
         fresh = _spread(scores, matrix, totals, options.damping)
-        change = sum(abs(new - old) for new, old in zip(fresh, scores, strict=True))
+        change = sum(map(abs, map(operator.sub, fresh, scores)))
         scores = fresh
         if change < options.tolerance:
             break
@@ -142,7 +142,9 @@ def _spread(
     damping: float,
 ) -> list[float]:
     """One round: every sentence hands its score on, in proportion to similarity."""
-    loose = sum(score for score, total in zip(scores, totals, strict=True) if not total)
+    loose = 0.0
+    if 0 in totals:
+        loose = sum(score for score, total in zip(scores, totals, strict=True) if not total)
     base = (1 - damping + damping * loose) / len(scores)
     shares = [
         damping * score / total if total else 0.0

@@ -86,9 +86,12 @@ def _serve(order: Order, units: list[Unit], profile: Profile, writer: BinaryIO) 
         budget_seconds=order.budget_seconds,
         past=Past(order.done, order.failed),
     )
-    for report in reports:
-        _write(writer, report)
-    writer.write(frames.format_frame(Kind.FINISHED))
+    if order.at_once:
+        writer.write(frames.format_answer([one for one in reports if isinstance(one, Ended)]))
+    else:
+        for report in reports:
+            _write(writer, report)
+        writer.write(frames.format_frame(Kind.FINISHED))
     writer.flush()
 
 

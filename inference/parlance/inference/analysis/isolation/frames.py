@@ -7,6 +7,7 @@ A frame: one byte kind, four bytes length (big endian), JSON.
     u  a batch of units                          p  part of its findings
     r  run                                       e  it ended
                                                  z  all ended
+                                                 a  all of these in one, if the order says so
 
 Formatters and parsers of all kinds live here; `child` and `host` move the bytes.
 """
@@ -23,6 +24,7 @@ from parlance.contracts.calls import Role
 from parlance.contracts.values import Value
 from parlance.inference.analysis.analyzers.base import Findings
 from parlance.inference.analysis.documents import Unit
+from parlance.inference.analysis.reports import Ended
 
 HEADER = struct.Struct(">cI")
 MAX_FRAME_BYTES = 64 * 2**20
@@ -45,6 +47,7 @@ class Kind(StrEnum):
     PART = "p"
     ENDED = "e"
     FINISHED = "z"
+    ANSWER = "a"
 
 
 class BrokenStream(Exception):
@@ -75,6 +78,9 @@ class Order(Value):
     budget_seconds: float
     done: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    at_once: bool = False
+    """Answer with one `ANSWER`, which takes half the work of notes and parts. Nobody learns which
+    analyser was running if the process is lost."""
 
 
 class BeganNote(Value):
@@ -89,6 +95,20 @@ class EndedNote(Value):
 
     run: AnalyzerRun
     trace: str = ""
+
+
+class Answer(Value):
+    """`ANSWER`."""
+
+    ended: tuple[EndedNote, ...]
+    insights: Insights
+    """Sparse, as in a part."""
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """Of `Insights`, what was found."""
+        names = self.insights.model_fields_set - set(_NO_SUBJECT)
+        return {name: getattr(self.insights, name) for name in names}
 
 
 def format_frame(kind: Kind, payload: bytes = b"{}") -> bytes:
@@ -167,6 +187,18 @@ def _cut(value: object) -> Iterator[object]:
             yield value[first : first + _RESULTS_PER_PART]
     else:
         yield value
+
+
+def format_answer(reports: Sequence[Ended]) -> bytes:
+    fields: dict[str, object] = dict(_NO_SUBJECT)
+    for report in reports:
+        if report.findings is not None:
+            fields |= dict(report.findings)
+    answer = Answer(
+        ended=tuple(EndedNote(run=report.run, trace=report.trace) for report in reports),
+        insights=Insights.model_validate(fields),
+    )
+    return format_frame(Kind.ANSWER, answer.model_dump_json(exclude_unset=True).encode())
 
 
 def merge_part(fields: dict[str, object], payload: bytes) -> None:

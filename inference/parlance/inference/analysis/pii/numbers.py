@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from parlance.inference.analysis.pii.candidates import Candidate, PiiType
 
 # One class and no way back: linear on a megabyte of digits too.
-_CARD_RUN = re.compile(r"[0-9][0-9 \-]{11,}")
+_CARD_RUN = re.compile(r"(?<![+0-9])[0-9][0-9 \-]{11,}")
 _GROUP = re.compile(r"[0-9]+")
 _MIN_CARD_DIGITS = 13
 _MAX_CARD_DIGITS = 19
