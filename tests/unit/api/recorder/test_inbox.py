@@ -41,7 +41,7 @@ class FakeDelivery:
     attempts: int = 1
     is_acked: bool = False
 
-    async def ack(self) -> None:
+    async def ack_unconfirmed(self) -> None:
         self.is_acked = True
 
 
