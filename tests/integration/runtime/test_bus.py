@@ -135,6 +135,18 @@ async def test_a_waiting_pull_gets_the_job_at_once(bus: Bus) -> None:
     assert asyncio.get_running_loop().time() - started < 2
 
 
+async def test_a_pull_that_does_not_wait_brings_all_that_is_there(bus: Bus) -> None:
+    sent = [await bus.publish_job(dispatch(new_call_id())) for _ in range(5)]
+
+    taken = await bus.pull_jobs(CallDispatch, Priority.STANDARD, batch=10)
+    started = asyncio.get_running_loop().time()
+    rest = await bus.pull_jobs(CallDispatch, Priority.STANDARD, batch=10)
+
+    assert [delivery.sequence for delivery in taken] == [job.sequence for job in sent]
+    assert rest == []
+    assert asyncio.get_running_loop().time() - started < 0.5
+
+
 async def test_a_job_given_back_comes_again_with_a_higher_count(bus: Bus) -> None:
     await bus.publish_job(dispatch(new_call_id()))
     (first,) = await bus.pull_jobs(CallDispatch, Priority.STANDARD, wait_seconds=2)

@@ -1,10 +1,12 @@
 """What worker and analysis process say to each other."""
 
 import pytest
-from parlance.contracts.analysis.insights import CallSentiment, TrackerResult
+from parlance.contracts.analysis.insights import AnalyzerError, CallSentiment, TrackerResult
 from parlance.contracts.calls import Role, Sentiment
+from parlance.inference.analysis import reports
 from parlance.inference.analysis.analyzers.base import Findings
-from parlance.inference.analysis.analyzers.sentiment import SentimentFindings
+from parlance.inference.analysis.analyzers.keywords import KeywordAnalyzer
+from parlance.inference.analysis.analyzers.sentiment import SentimentAnalyzer, SentimentFindings
 from parlance.inference.analysis.analyzers.trackers import TrackerFindings
 from parlance.inference.analysis.isolation import frames
 from parlance.inference.analysis.isolation.frames import Kind
@@ -56,3 +58,21 @@ def test_lists_keep_their_order() -> None:
 def test_what_is_no_frame_is_refused(header: bytes) -> None:
     with pytest.raises(frames.BrokenStream):
         frames.parse_header(header)
+
+
+def test_an_answer_brings_all_that_was_found_and_how_each_analyser_fared() -> None:
+    whole = CallSentiment(overall=NEUTRAL, quarters=(None, NEUTRAL), trend="stable", speakers=())
+    analyzer = SentimentAnalyzer()
+    found = SentimentFindings(sentiment=whole, segment_sentiments={"0": NEUTRAL})
+    reports_sent = [
+        reports.build_success(analyzer, found, seconds=0.25),
+        reports.build_failure(KeywordAnalyzer(), AnalyzerError.INTERNAL, trace="there"),
+    ]
+
+    frame = frames.format_answer(reports_sent)
+    answer = frames.Answer.model_validate_json(frame[frames.HEADER.size :])
+
+    assert answer.fields == {"sentiment": whole, "segment_sentiments": {"0": NEUTRAL}}
+    assert [(note.run, note.trace) for note in answer.ended] == [
+        (report.run, report.trace) for report in reports_sent
+    ]

@@ -238,6 +238,29 @@ async def test_calls_at_once_take_turns() -> None:
     assert all(errors_of(insights) == {} for insights in results)
 
 
+async def test_of_calls_at_once_none_pays_for_the_process_that_another_lost() -> None:
+    async with pipeline.open_analyst(profile=f"{PROFILES}:build_dying") as analyst:
+        results = await asyncio.gather(*(analyze(short_call(), analyst=analyst) for _ in range(3)))
+
+    assert [errors_of(insights) for insights in results] == [{"summary": AnalyzerError.CRASHED}] * 3
+
+
+async def test_a_call_whose_predecessor_is_cancelled_gets_its_own_answer() -> None:
+    async with pipeline.open_analyst() as analyst:
+        await analyze(short_call(), analyst=analyst)
+        first, second = [
+            asyncio.create_task(analyze(call, analyst=analyst))
+            for call in (long_call(150), short_call())
+        ]
+        await asyncio.sleep(0.005)
+        first.cancel()
+        insights = await second
+        await asyncio.wait([first])
+
+    assert set(insights.segment_sentiments) == {"0-0", "5-1"}
+    assert errors_of(insights) == {}
+
+
 async def test_the_process_outlives_an_interrupt_of_its_group() -> None:
     async with pipeline.open_analyst() as analyst:
         await analyze(short_call(), analyst=analyst)

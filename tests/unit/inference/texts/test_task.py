@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from parlance.contracts import objects
 from parlance.contracts.analysis.insights import Insights, TrackerRules
+from parlance.contracts.bus.jobs import ControlAction
 from parlance.contracts.bus.tickets import Analyzed, EventType, Failed, TicketDispatch
 from parlance.contracts.calls import Role
 from parlance.contracts.ids import CompanySlug, TicketId
@@ -201,3 +202,47 @@ async def test_a_later_attempt_takes_the_place_of_one_that_runs(
     assert (EventType.ANALYZED, 1) not in attempts
     assert analyst.documents[-1].units[0].text == "Attempt 2."
     assert (old.answers, new.answers) == (["ack"], ["ack"])
+
+
+async def put_other_document(objects_store: Store, ticket_id: TicketId) -> TicketDispatch:
+    dispatch = await put_document(objects_store)
+    return dispatch.model_copy(update={"ticket_id": ticket_id, "uid": ticket_id})
+
+
+async def test_several_tickets_come_with_one_question(
+    objects_store: Store, tools: TextTools
+) -> None:
+    bus = FakeBus()
+    for number in range(8):
+        ticket_id = TicketId(f"0192f0c1-2345-7abc-8def-00000000000{number}")
+        bus.deliver(await put_other_document(objects_store, ticket_id), sequence=number + 1)
+    loop = WorkerLoop(bus, [TicketKind(tools)], SystemClock(), fakes.build_patience(60), slots=10)
+    stopping = asyncio.Event()
+    running = asyncio.create_task(loop.run(stopping, drain_seconds=5))
+    async with asyncio.timeout(5):
+        while bus.types.count(EventType.ANALYZED) < 8:
+            await asyncio.sleep(0.002)
+    stopping.set()
+    await running
+
+    assert len(bus.pulled) == 1
+
+
+async def test_a_ticket_that_was_cancelled_before_it_came_is_not_begun(
+    objects_store: Store, tools: TextTools, analyst: Analyst
+) -> None:
+    bus = FakeBus()
+    loop = WorkerLoop(bus, [TicketKind(tools)], SystemClock(), fakes.build_patience(60), slots=4)
+    stopping = asyncio.Event()
+    running = asyncio.create_task(loop.run(stopping, drain_seconds=5))
+    bus.leave_note(TICKET_ID, ControlAction.CANCEL)
+    await asyncio.sleep(0.05)
+    delivery = bus.deliver(await put_document(objects_store))
+    async with asyncio.timeout(5):
+        while not delivery.answers:
+            await asyncio.sleep(0.002)
+    stopping.set()
+    await running
+
+    assert bus.types == [EventType.CANCELLED]
+    assert (delivery.answers, analyst.documents) == (["ack"], [])
