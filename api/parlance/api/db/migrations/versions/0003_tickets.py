@@ -166,6 +166,13 @@ def upgrade() -> None:
         ),
         sa.Column("raw_text", sa.String(), nullable=True),
         sa.Column("search", postgresql.TSVECTOR(), nullable=True),
+        # Of a value as it is sent: asked of a stored one, it would have to be decompressed.
+        sa.Column(
+            "message_bytes",
+            sa.Integer(),
+            sa.Computed("octet_length(messages::text)", persisted=True),
+            nullable=False,
+        ),
         sa.ForeignKeyConstraint(
             ["company_id"], ["companies.id"], name=op.f("fk_ticket_contents_company_id")
         ),
