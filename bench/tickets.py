@@ -29,6 +29,7 @@ from parlance.api.db import migrate, session
 from parlance.api.settings import DatabaseSettings
 from pydantic import SecretStr
 
+from bench import no_cluster
 from devstack import nats_server, ports, postgres, stack
 from devstack.process import ServerProcess
 
@@ -59,14 +60,6 @@ AGENT_LINES = (
     "Please restart the device and tell me whether the light turns green.",
     "The ticket is resolved now, have a good day.",
 )
-KUBECONFIG = """
-apiVersion: v1
-kind: Config
-clusters: [{name: none, cluster: {server: "http://127.0.0.1:1"}}]
-users: [{name: none, user: {token: none}}]
-contexts: [{name: none, context: {cluster: none, user: none}}]
-current-context: none
-"""
 
 
 @dataclass(frozen=True)
@@ -130,7 +123,7 @@ async def open_bench(folder: pathlib.Path) -> AsyncIterator[Bench]:
         async with session.open_database(DatabaseSettings(database_url=SecretStr(app))) as database:
             made = await bootstrap.bootstrap(database, bootstrap.Spec(company="Bench"))
         kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(KUBECONFIG)
+        kubeconfig.write_text(no_cluster.KUBECONFIG)
         port = ports.find_free_port()
         environment = {
             "PARLANCE_DATABASE_URL": app,

@@ -35,19 +35,12 @@ from parlance.api.db import migrate, session
 from parlance.api.settings import DatabaseSettings
 from pydantic import SecretStr
 
+from bench import no_cluster
 from devstack import nats_server, ports, postgres, process
 
 MIB = 1 << 20
 RATE_HZ = 16_000
 START_SECONDS = 60.0
-KUBECONFIG = """
-apiVersion: v1
-kind: Config
-clusters: [{name: none, cluster: {server: "http://127.0.0.1:1"}}]
-users: [{name: none, user: {token: none}}]
-contexts: [{name: none, context: {cluster: none, user: none}}]
-current-context: none
-"""
 
 
 @dataclass(frozen=True)
@@ -140,7 +133,7 @@ async def _open_parlance(folder: pathlib.Path) -> AsyncIterator[Target]:
         async with session.open_database(DatabaseSettings(database_url=SecretStr(app))) as database:
             made = await bootstrap.bootstrap(database, bootstrap.Spec(company="Bench"))
         kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(KUBECONFIG)
+        kubeconfig.write_text(no_cluster.KUBECONFIG)
         port = ports.find_free_port()
         environment = {
             "PARLANCE_DATABASE_URL": app,

@@ -3,6 +3,7 @@
 The same for forms, JSON bodies and query parameters. Which fields there are is an area's own.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -24,6 +25,14 @@ MAX_ID_CHARACTERS = 128
 MAX_METADATA_BYTES = 16 * 1024
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+def parse_id(text: str) -> uuid.UUID:
+    """The id in a path. What is no id is an id that nobody has. Raises Refused (404)."""
+    try:
+        return uuid.UUID(text)
+    except ValueError as exc:
+        raise Refused(Problem.NOT_FOUND) from exc
 
 
 def check_moment(value: datetime) -> datetime:

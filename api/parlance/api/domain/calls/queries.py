@@ -12,9 +12,7 @@ from parlance.api.domain.search.highlights import Highlight
 from parlance.api.domain.search.lists import Listed
 from parlance.api.http.errors import Refused
 from parlance.api.http.paging import Order, Page
-from parlance.contracts import ids
 from parlance.contracts.calls import CallStatus
-from parlance.contracts.ids import InvalidId
 from parlance.contracts.problems import Problem
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -45,14 +43,6 @@ class FoundCall:
     agent: tables.User | None
     highlights: list[Highlight] | None = None
     """Where the call was found; None where it was not searched for."""
-
-
-def parse_id(text: str) -> uuid.UUID:
-    """What is no id is an id that nobody has. Raises Refused (404)."""
-    try:
-        return uuid.UUID(ids.parse_call_id(text))
-    except InvalidId as exc:
-        raise Refused(Problem.NOT_FOUND) from exc
 
 
 async def fetch_call(session: AsyncSession, company_id: uuid.UUID, call_id: uuid.UUID) -> FoundCall:

@@ -152,7 +152,7 @@ class CallsController(Controller):
     ) -> Response[schemas.Call]:
         """Everything about a call; `text`, `segments` and `insights` once it is completed."""
         known = etag.parse_etags(request.headers.get("If-None-Match", ""))
-        reader = CallReader(calls.database, principal, base_url, queries.parse_id(call_id))
+        reader = CallReader(calls.database, principal, base_url, fields.parse_id(call_id))
 
         def is_enough(read: ReadCall) -> bool:
             return read.etag not in known if known else read.is_terminal
@@ -181,7 +181,7 @@ class CallsController(Controller):
         format: FromQuery[Format] = Format.JSON,
     ) -> Response[schemas.Transcript]:
         """As JSON, plain text, SubRip or WebVTT."""
-        id_ = queries.parse_id(call_id)
+        id_ = fields.parse_id(call_id)
         async with calls.database.company_session(principal.company_id) as session:
             call = await reading.fetch_completed(session, principal, id_)
             segments = await queries.fetch_segments(session, principal.company_id, id_)
@@ -206,7 +206,7 @@ class CallsController(Controller):
         self, calls: CallsIn, principal: PrincipalIn, call_id: CallId
     ) -> Insights:
         """Metrics, sentiment, keywords, summary and tracker hits, each with its evidence."""
-        id_ = queries.parse_id(call_id)
+        id_ = fields.parse_id(call_id)
         async with calls.database.company_session(principal.company_id) as session:
             await reading.fetch_completed(session, principal, id_)
             row = await queries.fetch_insights(session, principal.company_id, id_)
@@ -230,7 +230,7 @@ class CallsController(Controller):
         call_id: CallId,
     ) -> Response[Any]:
         """The file as it was uploaded; `Range` gives a part of it."""
-        id_ = queries.parse_id(call_id)
+        id_ = fields.parse_id(call_id)
         async with calls.database.company_session(principal.company_id) as session:
             found = await queries.fetch_call(session, principal.company_id, id_)
         return await audio.build_response(calls.store, found.call, request.headers.get("Range", ""))
@@ -257,7 +257,7 @@ class CallsController(Controller):
 
         `Last-Event-ID` or `?from=` resumes on any replica; `?from=0` gives all events.
         """
-        reader = CallReader(calls.database, principal, base_url, queries.parse_id(call_id))
+        reader = CallReader(calls.database, principal, base_url, fields.parse_id(call_id))
         await reader.fetch_row()  # 404 before the stream begins
         last_id = following.parse_last_id(request.headers.get("Last-Event-ID"), from_)
         position = await following.find_position(calls.hub, reader.topic, last_id, reader)
@@ -278,7 +278,7 @@ class CallsController(Controller):
         self, calls: CallsIn, principal: PrincipalIn, base_url: BaseUrlIn, call_id: CallId
     ) -> schemas.Call:
         """Ends the work within one window of speech; asking twice is fine while it still runs."""
-        id_ = queries.parse_id(call_id)
+        id_ = fields.parse_id(call_id)
         await cancelling.cancel(calls.database, calls.kube, calls.bus, principal, id_)
         found = await CallReader(calls.database, principal, base_url, id_).fetch_row()
         return views.build_call(found.call, found.agent, base_url)
@@ -296,7 +296,7 @@ class CallsController(Controller):
         self, calls: CallsIn, principal: PrincipalIn, call_id: CallId
     ) -> Response[None]:
         """Everything of it: row, transcript, audio, events and the job in the cluster."""
-        id_ = queries.parse_id(call_id)
+        id_ = fields.parse_id(call_id)
         company_id = principal.company_id
         async with calls.database.company_session(company_id) as session:
             was_there = await deleting.delete_call(session, company_id, id_, actor=principal.actor)

@@ -12,8 +12,6 @@ from parlance.api.domain.search.lists import Listed
 from parlance.api.domain.tickets import deleting, searching
 from parlance.api.http.errors import Refused
 from parlance.api.http.paging import Order, Page
-from parlance.contracts import ids
-from parlance.contracts.ids import InvalidId
 from parlance.contracts.problems import Problem
 from parlance.contracts.tickets import TicketState
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -58,14 +56,6 @@ class Life:
 
     state: TicketState
     attempt: int
-
-
-def parse_id(text: str) -> uuid.UUID:
-    """What is no id is an id that nobody has. Raises Refused (404)."""
-    try:
-        return uuid.UUID(ids.parse_ticket_id(text))
-    except InvalidId as exc:
-        raise Refused(Problem.NOT_FOUND) from exc
 
 
 async def fetch_ticket(

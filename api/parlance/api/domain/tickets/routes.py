@@ -164,7 +164,7 @@ class TicketsController(Controller):
     ) -> Response[schemas.Ticket]:
         """Everything about a ticket: the conversation, and the insights once there are some."""
         known = etag.parse_etags(request.headers.get("If-None-Match", ""))
-        reader = TicketReader(tickets.database, principal, queries.parse_id(ticket_id))
+        reader = TicketReader(tickets.database, principal, fields.parse_id(ticket_id))
 
         def is_enough(read: ReadTicket) -> bool:
             return read.etag not in known if known else read.is_terminal
@@ -188,7 +188,7 @@ class TicketsController(Controller):
     ) -> Response[Insights]:
         """Metrics, sentiment, keywords, summary and tracker hits, each with its evidence. Parts
         that text cannot have, and those of an analyser that failed, are absent."""
-        id_ = queries.parse_id(ticket_id)
+        id_ = fields.parse_id(ticket_id)
         async with tickets.database.company_session(principal.company_id) as session:
             await reading.fetch_completed(session, principal, id_)
             row = await queries.fetch_insights(session, principal.company_id, id_)
@@ -219,7 +219,7 @@ class TicketsController(Controller):
         `Last-Event-ID` or `?from=` resumes on any replica; `?from=0` gives all events, those of
         earlier analyses included.
         """
-        reader = TicketReader(tickets.database, principal, queries.parse_id(ticket_id))
+        reader = TicketReader(tickets.database, principal, fields.parse_id(ticket_id))
         await reader.fetch_row()  # 404 before the stream begins
         last_id = following.parse_last_id(request.headers.get("Last-Event-ID"), from_)
         position = await following.find_position(tickets.hub, reader.topic, last_id, reader)
@@ -245,7 +245,7 @@ class TicketsController(Controller):
     ) -> Response[schemas.Ticket]:
         """A merge patch: what is absent stays, null clears. With `If-Match`, only if nobody else
         has changed the ticket since; the end of an analysis is no such change."""
-        id_ = queries.parse_id(ticket_id)
+        id_ = fields.parse_id(ticket_id)
         json_body.check_content_type(request, operations.PATCH_TYPES)
         with tickets.bodies.count_unkeyed(request):
             body = await json_body.read_object(BodyReader(request, _PACE).chunks())
@@ -273,7 +273,7 @@ class TicketsController(Controller):
     ) -> Response[schemas.Ticket]:
         """With the trackers and analysers of now. The insights are there again once it has ended;
         while an analysis runs there is none to be had."""
-        id_ = queries.parse_id(ticket_id)
+        id_ = fields.parse_id(ticket_id)
         await reanalyzing.reanalyze(tickets.database, tickets.store, tickets.clock, principal, id_)
         found = await TicketReader(tickets.database, principal, id_).fetch_row()
         relay = BackgroundTask(tickets.relay.relay_one, Kind.TICKET, id_)
@@ -294,7 +294,7 @@ class TicketsController(Controller):
         self, tickets: TicketsIn, principal: PrincipalIn, ticket_id: TicketId
     ) -> Response[None]:
         """Everything of it: the conversation, the insights, objects, events and work under way."""
-        id_ = queries.parse_id(ticket_id)
+        id_ = fields.parse_id(ticket_id)
         company_id = principal.company_id
         async with tickets.database.company_session(company_id) as session:
             was_there = await deleting.delete_ticket(
