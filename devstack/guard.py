@@ -115,6 +115,16 @@ def list_living(pids: Iterable[int]) -> set[int]:
     return living
 
 
+def are_stopped(pids: Iterable[int]) -> bool:
+    """Whether no thread of these processes runs: each is stopped by a signal or has ended."""
+    for pid in pids:
+        for stat_path in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"):
+            with contextlib.suppress(*GONE_OR_HIDDEN):
+                if stat_path.read_bytes().rpartition(b")")[2].split()[0] not in b"TtZX":
+                    return False
+    return True
+
+
 def end_groups(stop_signals: Mapping[int, signal.Signals]) -> None:
     """Each leader gets its signal, all at once; SIGKILL to what is left after the grace time.
 

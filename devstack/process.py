@@ -99,9 +99,18 @@ class ServerProcess:
         )
         await self.start()
 
-    def pause(self) -> None:
-        """SIGSTOP: the server is there but answers nothing, as on a stalled machine."""
-        guard.send_signal(guard.list_family(self.pid), signal.SIGSTOP)
+    async def pause(self) -> None:
+        """SIGSTOP: the server is there but answers nothing, as on a stalled machine.
+
+        Returns once every thread has stopped: one that runs on another core may answer until then.
+        """
+        family = guard.list_family(self.pid)
+        guard.send_signal(family, signal.SIGSTOP)
+        await waiting.wait_until(
+            lambda: guard.are_stopped(family),
+            STOP_TIMEOUT_SECONDS,
+            f"every thread of {self.command.name} has stopped",
+        )
 
     def resume(self) -> None:
         """SIGCONT, after `pause`."""

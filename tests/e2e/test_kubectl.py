@@ -110,7 +110,7 @@ async def test_deleting_a_running_job_stops_its_work_within_a_window(
     await waiting.wait_until(is_running, 60, "the call is being transcribed")
     async with following(client, uid) as seen:
         await waiting.wait_until(lambda: count_windows(seen) >= 2, 60, "two windows")
-        stack.triton.process.pause()
+        await stack.triton.process.pause()
         try:
             done = count_windows(seen)
             await kubectl("-n", stack.namespace, "delete", "calljob", "too-long", "--timeout=40s")

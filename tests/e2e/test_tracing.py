@@ -2,7 +2,7 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import nats
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-@contextlib.contextmanager
-def _frozen_worker(stack: Stack) -> Iterator[None]:
+@contextlib.asynccontextmanager
+async def _frozen_worker(stack: Stack) -> AsyncIterator[None]:
     """It takes no message from the stream."""
-    stack.processes["worker"].pause()
+    await stack.processes["worker"].pause()
     try:
         yield
     finally:
@@ -55,7 +55,7 @@ async def _fetch_message(stack: Stack, sequence: int) -> RawStreamMsg:
 async def test_the_trace_of_an_upload_goes_over_the_job_to_the_workers_message(
     stack: Stack, client: ApiClient, two_cities: testdata.Recording, tmp_path: pathlib.Path
 ) -> None:
-    with _frozen_worker(stack):
+    async with _frozen_worker(stack):
         call_id = await _upload(
             stack, audio_files.write_unique(two_cities.path, tmp_path / "call.wav", 80)
         )

@@ -204,7 +204,7 @@ async def upload(client: httpx.AsyncClient, account: Account) -> httpx.Response:
 async def test_a_call_is_accepted_without_cluster_and_bus(
     api: Api, client: httpx.AsyncClient, acme: Account, shared_nats: nats_server.NatsServer
 ) -> None:
-    shared_nats.process.pause()
+    await shared_nats.process.pause()
     try:
         response = await upload(client, acme)
     finally:

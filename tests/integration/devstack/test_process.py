@@ -25,6 +25,17 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 pathlib.Path("ready").touch()
 time.sleep(60)
 """
+# Three threads that are never idle.
+BUSY_SERVER = """
+import pathlib, threading
+def work():
+    while True:
+        sum(range(1000))
+for _ in range(2):
+    threading.Thread(target=work).start()
+pathlib.Path("ready").touch()
+work()
+"""
 # Starts the first server above and then waits to be killed.
 # A suite that runs in the background of a shell inherits an ignored SIGINT.
 PARENT = """
@@ -63,6 +74,21 @@ async def test_a_server_is_handed_over_when_it_is_ready(tmp_path: pathlib.Path) 
     async with process.open_server(_build_command(tmp_path, script), is_ready) as server:
         assert ready_file.exists()
         assert server.is_running
+
+
+async def test_a_paused_server_does_nothing_until_it_is_resumed(tmp_path: pathlib.Path) -> None:
+    async def is_ready() -> bool:
+        return (tmp_path / "ready").exists()
+
+    async with process.open_server(_build_command(tmp_path, BUSY_SERVER), is_ready) as server:
+        await server.pause()
+        is_stopped_when_paused = guard.are_stopped([server.pid])
+        server.resume()
+
+        assert is_stopped_when_paused
+        await waiting.wait_until(
+            lambda: not guard.are_stopped([server.pid]), 5, "the server works again"
+        )
 
 
 async def test_a_server_that_dies_early_shows_the_end_of_its_log(tmp_path: pathlib.Path) -> None:

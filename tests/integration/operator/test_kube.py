@@ -98,7 +98,7 @@ async def test_silent_api_server_is_given_up_after_the_deadline(
     )
     async with kube_package.open_kube(settings) as kube:
         await kube.get_calljob("none")
-        control_plane.apiserver.pause()
+        await control_plane.apiserver.pause()
         try:
             with pytest.raises(KubeUnavailable):
                 await kube.get_calljob("none")
@@ -120,7 +120,7 @@ async def test_requests_given_up_leave_no_connection_open(control_plane: Control
     async with kube_package.open_kube(settings) as kube:
         await asyncio.gather(*(kube.get_calljob("none") for _ in range(8)))
         assert count_connections() == 8
-        control_plane.apiserver.pause()
+        await control_plane.apiserver.pause()
         try:
             for _ in range(2):  # on connections that stand, then on ones that cannot be opened
                 requests = (kube.get_calljob("none") for _ in range(8))

@@ -188,7 +188,7 @@ async def test_a_worker_that_was_frozen_changes_nothing_when_it_wakes(rig: Rig) 
     async with rig.worker("frozen", **_NARROW) as frozen:
         call_id = await _submit_long_call(rig)
         await rig.wait_for(call_id, EventType.SEGMENT, count=2)
-        frozen.process.pause()
+        await frozen.process.pause()
         async with rig.worker("other"):
             await rig.wait_for(call_id, EventType.ANALYZED)
             transcript = await rig.read_transcript(call_id)

@@ -37,7 +37,7 @@ async def test_words_come_while_the_rest_of_the_call_is_not_transcribed_yet(
     call = await testdata.make_long_call(300.0)
     call_id = await rig.submit(call.path)
     await rig.wait_for(call_id, EventType.SEGMENT)
-    stub_triton.process.pause()
+    await stub_triton.process.pause()
     try:
         with pytest.raises(NotInTime):
             await rig.wait_for(call_id, EventType.TRANSCRIBED, timeout_seconds=2)

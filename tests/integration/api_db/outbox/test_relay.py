@@ -164,7 +164,7 @@ async def test_a_cluster_that_hangs_does_not_take_the_connections(
 ) -> None:
     calls = [await add_waiting(parts, acme) for _ in range(40)]
     eager = build_relay(parts, inline_seconds=5.0)
-    control_plane.apiserver.pause()
+    await control_plane.apiserver.pause()
     try:
         async with asyncio.TaskGroup() as group:
             relaying = [group.create_task(eager.relay_one(Kind.CALL, call.id)) for call in calls]
