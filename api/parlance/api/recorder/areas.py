@@ -51,7 +51,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The events of one kind: where they come from, and what is done with them."""
+    """Events or results of one kind: where they come from, and what is done with them."""
 
     consumer: Consumer
     applier: inbox.Applier
@@ -97,7 +97,10 @@ def _build_tickets(open_: Adapters) -> Area:
     applier = TicketApplier(database, store, bus, clock)
     lost = ticket_stragglers.Stragglers(database, store, bus, clock)
     return Area(
-        recordings=[Recording(streams.TICKET_RECORDER, applier)],
+        recordings=[
+            Recording(streams.TICKET_RECORDER, applier),
+            Recording(streams.TICKET_RESULTS, applier),
+        ],
         senders=[TicketSender(bus, clock)],
         deletion_handlers=[TicketDeletions(store, bus)],
         owners=[TicketOwners()],

@@ -31,6 +31,9 @@ _UNKNOWN = Counter(
 PARALLEL_SUBJECTS = 16
 """Calls, tickets... worked on at the same time; each takes one database connection."""
 PULL_WAIT_SECONDS = 5.0
+GATHER_SECONDS = 0.025
+"""Events that come sooner after one another are waited for, so that they are taken, and written, in
+one go. An event that comes alone never waits."""
 FIRST_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 10.0
 RETURN_SECONDS = 30.0
@@ -99,7 +102,10 @@ class Inbox:
         keeper = asyncio.create_task(self._keep_alive())
         try:
             while not self._stopping.is_set():
+                taken_at = self._clock.monotonic()
                 await self._take()
+                if self._clock.monotonic() - taken_at < GATHER_SECONDS:
+                    await loops.pause_for(GATHER_SECONDS, self._stopping)
             await self._finish()
         finally:
             keeper.cancel()

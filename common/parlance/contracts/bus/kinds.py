@@ -41,6 +41,8 @@ class KindEvents:
     data_of: Mapping[str, type[Value]]
     """No two types carry the same class of data."""
     step_of: Mapping[str, Step]
+    result_type: str = ""
+    """Of envelopes with a result for the recorder; empty for kinds whose results are events."""
 
     def find_step(self, type_: str) -> Step | None:
         """What the event means for the work; None for a type that a newer sender knows."""
@@ -70,4 +72,12 @@ class KindEvents:
             id_=id_,
             detail=detail,
             at=at,
+        )
+
+    def build_result(
+        self, data: Value, *, company: CompanySlug, subject: str, attempt: int, at: datetime
+    ) -> Envelope:
+        """The envelope of a result. One of an attempt is as good as another, so all have one id."""
+        return envelopes.build_event(
+            self.result_type, data, company=company, subject=subject, attempt=attempt, at=at
         )

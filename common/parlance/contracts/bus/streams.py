@@ -48,6 +48,15 @@ JOBS = Stream(
     duplicate_window_seconds=600,
     description="Work to do; a message lives until a worker acks it.",
 )
+RESULTS = Stream(
+    name="RESULTS",
+    subjects=(subjects.RESULTS_ALL,),
+    work_queue=True,
+    max_age_seconds=0,
+    max_bytes=1 << 30,
+    duplicate_window_seconds=600,
+    description="What workers found, on its way to the recorder; lives until that has stored it.",
+)
 EVENTS = Stream(
     name="EVENTS",
     subjects=(subjects.EVENTS_ALL,),
@@ -76,7 +85,7 @@ CONTROL = Stream(
     description="Notes to whoever works on a job: cancel, pause.",
     key_value=True,
 )
-STREAMS = (JOBS, EVENTS, ADVISORIES, CONTROL)
+STREAMS = (JOBS, RESULTS, EVENTS, ADVISORIES, CONTROL)
 
 JOB_ACK_WAIT_SECONDS = 30.0
 """Usual wait for a sign of life of a worker; a setting of the bus changes it."""
@@ -91,7 +100,7 @@ def job_consumer(
     return Consumer(
         stream=JOBS.name,
         durable=f"{kind}-{priority}",
-        filter_subjects=(subjects.format_job(kind, priority),),
+        filter_subjects=(subjects.format_jobs_of_lane(kind, priority),),
         ack_wait_seconds=ack_wait_seconds,
         max_ack_pending=1000,
     )
@@ -121,6 +130,14 @@ TICKET_RECORDER = Consumer(
     max_ack_pending=256,
 )
 """The recorder's consumer for the events of tickets."""
+TICKET_RESULTS = Consumer(
+    stream=RESULTS.name,
+    durable="recorder-ticket-results",
+    filter_subjects=(subjects.format_results_of_kind(Kind.TICKET),),
+    ack_wait_seconds=15.0,
+    max_ack_pending=256,
+)
+"""The recorder's consumer for the results of tickets."""
 OPERATOR = Consumer(
     stream=EVENTS.name,
     durable="operator",
@@ -137,4 +154,4 @@ def list_consumers(*, job_ack_wait_seconds: float = JOB_ACK_WAIT_SECONDS) -> tup
         for kind in (Kind.CALL, Kind.TICKET)
         for priority in Priority
     )
-    return (*lanes, RECORDER, TICKET_RECORDER, OPERATOR)
+    return (*lanes, RECORDER, TICKET_RECORDER, TICKET_RESULTS, OPERATOR)

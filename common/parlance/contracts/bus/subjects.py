@@ -7,6 +7,7 @@ from parlance.contracts.calls import Priority
 from parlance.contracts.ids import CallId, CompanySlug
 
 JOBS_ALL = "jobs.>"
+RESULTS_ALL = "results.>"
 EVENTS_ALL = "events.>"
 CONTROL_ALL = "$KV.CONTROL.>"
 ADVISORIES = (
@@ -41,24 +42,47 @@ class InvalidSubject(ValueError):
         self.subject = subject
 
 
-def format_job(kind: Kind, priority: Priority) -> str:
-    return f"jobs.{kind}.{priority}"
+_NAMED = frozenset({Kind.TICKET})
+"""Kinds whose dispatches carry content. Their subjects end with the id, so that what a dispatch
+carries can be deleted with the thing it is about."""
 
 
-def format_jobs_of_kind(kind: Kind) -> str:
-    """Filter for the dispatches of every lane."""
-    return f"jobs.{kind}.*"
+def format_job(kind: Kind, priority: Priority, id_: str) -> str:
+    lane = f"jobs.{kind}.{priority}"
+    return f"{lane}.{id_}" if kind in _NAMED else lane
+
+
+def format_jobs_of_lane(kind: Kind, priority: Priority) -> str:
+    """Filter for the dispatches of one lane."""
+    return format_job(kind, priority, "*")
+
+
+def format_jobs_of(kind: Kind, id_: str) -> str:
+    """Filter for the dispatches of one thing, in whatever lane; only for kinds whose dispatches
+    carry content."""
+    if kind not in _NAMED:
+        raise InvalidSubject(f"jobs.{kind}.*.{id_}")
+    return f"jobs.{kind}.*.{id_}"
 
 
 def parse_job(subject: str) -> tuple[Kind, Priority]:
     match subject.split("."):
-        case ["jobs", kind, priority]:
+        case ["jobs", kind, priority, *rest] if len(rest) == (kind in _NAMED):
             try:
                 return Kind(kind), Priority(priority)
             except ValueError as exc:
                 raise InvalidSubject(subject) from exc
         case _:
             raise InvalidSubject(subject)
+
+
+def format_result(company: CompanySlug, kind: Kind, id_: str) -> str:
+    """Of the results of one thing; also the filter for them."""
+    return f"results.{company}.{kind}.{id_}"
+
+
+def format_results_of_kind(kind: Kind) -> str:
+    return f"results.*.{kind}.*"
 
 
 def format_event(company: CompanySlug, kind: Kind, id_: str, type_: str) -> str:

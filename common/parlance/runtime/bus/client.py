@@ -1,6 +1,7 @@
 """What processes do with the bus. Opened once per process by its wiring."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,17 +11,18 @@ from typing import TypeVar
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
-from nats.js import api
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 from parlance.contracts.bus import envelopes, streams, subjects
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.jobs import ControlAction, Dispatch
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.calls import Priority
+from parlance.contracts.ids import CompanySlug
 from parlance.runtime import tasks, telemetry
 from parlance.runtime.bus import read as reading
 from parlance.runtime.bus import tail as tailing
 from parlance.runtime.bus.connection import Connection
+from parlance.runtime.bus.publish import Stored
 from parlance.runtime.bus.pull import Delivery, Puller, parse_deliveries
 from parlance.runtime.bus.read import StoredEvent
 from parlance.runtime.errors import BusUnavailable, Permanent
@@ -78,32 +80,42 @@ class Bus:
     async def publish_event(self, envelope: Envelope) -> int:
         """Store an event; returns its sequence. The same id again is stored only once."""
         body = envelope.model_dump_json().encode()
-        return (await self._publish(envelope.nats_subject, body, envelope.id)).seq
+        return (await self._publish(envelope.nats_subject, body, envelope.id)).sequence
+
+    async def publish_result(self, envelope: Envelope) -> None:
+        """Hand a result to the recorder. The same id again is stored only once."""
+        subject = subjects.format_result(envelope.company, Kind(envelope.kind), envelope.subject)
+        await self._publish(subject, envelope.model_dump_json().encode(), envelope.id)
 
     async def publish_job(self, dispatch: Dispatch) -> StoredJob:
         """Queue a piece of work for the workers of its lane."""
-        subject = subjects.format_job(dispatch.kind, dispatch.priority)
+        subject = subjects.format_job(dispatch.kind, dispatch.priority, dispatch.subject_id)
         body = dispatch.model_dump_json().encode()
-        ack = await self._publish(subject, body, dispatch.message_id)
+        stored = await self._publish(subject, body, dispatch.message_id)
         created = self._connection.created.get(streams.JOBS.name, "")
-        return StoredJob(ack.seq, created, is_repeat=bool(ack.duplicate))
+        return StoredJob(stored.sequence, created, is_repeat=stored.is_repeat)
 
-    async def _publish(self, subject: str, body: bytes, message_id: str) -> api.PubAck:
+    async def _publish(self, subject: str, body: bytes, message_id: str) -> Stored:
         """Raises Permanent for a message that is too large for the contract or for the server."""
         if len(body) > envelopes.MAX_MESSAGE_BYTES:
             raise _build_too_large(body)
         headers = {"Nats-Msg-Id": message_id, **telemetry.current_trace()}
 
-        async def publish() -> api.PubAck:
+        async def publish() -> Stored:
             try:
-                return await self._js.publish(
-                    subject, body, timeout=self._settings.request_timeout_seconds, headers=headers
+                return await self._connection.publisher.publish(
+                    subject,
+                    body,
+                    headers,
+                    timeout_seconds=self._settings.request_timeout_seconds,
                 )
             except MaxPayloadError as exc:
                 raise _build_too_large(body) from exc
 
         with _PUBLISH_SECONDS.time():
-            return await self._until_deadline(f"publish to {subject}", publish)
+            return await self._until_deadline(
+                f"publish to {subject}", publish, notices_disconnect=True
+            )
 
     # --- jobs -------------------------------------------------------------------------------
 
@@ -142,12 +154,31 @@ class Bus:
         """How many dispatches of a kind are in JOBS: waiting, or being worked on."""
 
         async def count() -> int:
-            info = await self._js.stream_info(
-                streams.JOBS.name, subjects_filter=subjects.format_jobs_of_kind(kind)
-            )
-            return sum((info.state.subjects or {}).values())
+            # Of the consumers and not of the subjects, of which there may be one per dispatch.
+            infos = [
+                await self._js.consumer_info(
+                    streams.JOBS.name, streams.job_consumer(kind, priority).durable
+                )
+                for priority in Priority
+            ]
+            return sum((info.num_pending or 0) + (info.num_ack_pending or 0) for info in infos)
 
         return await self._once("count jobs", count)
+
+    async def is_queued(self, kind: Kind, id_: str) -> bool:
+        """Whether a dispatch of one thing is in JOBS; only for kinds whose dispatches carry
+        content."""
+
+        async def look() -> bool:
+            try:
+                await self._js.get_msg(
+                    streams.JOBS.name, seq=1, subject=subjects.format_jobs_of(kind, id_), next=True
+                )
+            except NotFoundError:
+                return False
+            return True
+
+        return await self._once("look for a job", look)
 
     async def find_oldest_job(self, kind: Kind, priority: Priority) -> datetime | None:
         """When the oldest dispatch that is still in a lane was queued; None for an empty lane.
@@ -156,7 +187,10 @@ class Bus:
         async def find() -> datetime | None:
             try:
                 message = await self._js.get_msg(
-                    streams.JOBS.name, seq=1, subject=subjects.format_job(kind, priority), next=True
+                    streams.JOBS.name,
+                    seq=1,
+                    subject=subjects.format_jobs_of_lane(kind, priority),
+                    next=True,
                 )
             except NotFoundError:
                 return None
@@ -242,6 +276,17 @@ class Bus:
             "purge events",
             lambda: self._js.purge_stream(streams.EVENTS.name, subject=filter_subject),
         )
+
+    async def purge_carried(self, company: CompanySlug, kind: Kind, id_: str) -> None:
+        """Delete what dispatches and results carry of one thing."""
+        for stream, filter_subject in (
+            (streams.JOBS, subjects.format_jobs_of(kind, id_)),
+            (streams.RESULTS, subjects.format_result(company, kind, id_)),
+        ):
+            await self._once(
+                f"purge {stream.name}",
+                functools.partial(self._js.purge_stream, stream.name, subject=filter_subject),
+            )
 
     # --- control notes ----------------------------------------------------------------------
 

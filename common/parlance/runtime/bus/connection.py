@@ -14,6 +14,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import NoStreamResponseError, NotFoundError, ServiceUnavailableError
 from parlance.runtime.bus import declare
 from parlance.runtime.bus.nats_client import NatsClient
+from parlance.runtime.bus.publish import Publisher
 from parlance.runtime.bus.pull import ConsumerGone
 from parlance.runtime.errors import BusUnavailable
 from parlance.runtime.settings import BusSettings
@@ -41,6 +42,7 @@ class Connection:
         self._client_name = client_name
         self.nc = NatsClient()
         self.js: JetStreamContext = self.nc.jetstream(timeout=settings.request_timeout_seconds)
+        self.publisher = Publisher(self.nc)
         self.created: dict[str, str] = {}
         """Creation time of each stream, as of the last declaration."""
         self._connected = asyncio.Event()
@@ -101,6 +103,7 @@ class Connection:
         _CONNECTED.set(0)
         self._connected.clear()
         self._disconnected.set()
+        self.publisher.give_up_all()
         _log.warning("nats disconnected")
 
     def _mark_connected(self) -> None:
@@ -120,12 +123,17 @@ class Connection:
         except BusUnavailable:
             _log.warning("streams not declared after reconnect; the next use tries again")
 
-    async def once(self, what: str, action: Callable[[], Awaitable[T]]) -> T:
-        """One try; declares what is missing before it reports the failure."""
+    async def once(
+        self, what: str, action: Callable[[], Awaitable[T]], *, notices_disconnect: bool = False
+    ) -> T:
+        """One try; declares what is missing before it reports the failure. `notices_disconnect`:
+        the action gives up by itself when the connection breaks."""
         try:
             if not self._connected.is_set():
                 async with asyncio.timeout(self._settings.request_timeout_seconds):
                     await self._connected.wait()
+            if notices_disconnect:
+                return await action()
             return await self._unless_disconnected(action())
         except _MISSING as exc:
             await self._ensure_quietly()
@@ -146,12 +154,14 @@ class Connection:
             broken.cancel()
             running.cancel()
 
-    async def until_deadline(self, what: str, action: Callable[[], Awaitable[T]]) -> T:
+    async def until_deadline(
+        self, what: str, action: Callable[[], Awaitable[T]], *, notices_disconnect: bool = False
+    ) -> T:
         """Try with growing pauses until the publish deadline."""
         deadline = monotonic() + self._settings.publish_deadline_seconds
         for attempt in range(1_000_000):
             try:
-                return await self.once(what, action)
+                return await self.once(what, action, notices_disconnect=notices_disconnect)
             except BusUnavailable:
                 pause = _BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)]
                 if monotonic() + pause > deadline:

@@ -12,6 +12,7 @@ from parlance.inference.calls.task import CallTask, Tools
 from parlance.inference.engine import endings
 from parlance.inference.engine.endings import Crashed, Ending
 from parlance.inference.engine.kinds import Run
+from parlance.inference.engine.signs import QUIET_SECONDS
 from parlance.media.errors import MediaError
 from parlance.runtime.errors import ObjectNotFound
 
@@ -22,6 +23,7 @@ class CallKind:
     dispatch_type = CallDispatch
     events = call_events.EVENTS
     starts_anew = False
+    quiet_seconds = QUIET_SECONDS
 
     def __init__(self, tools: Tools, *, find_problem: Callable[[], str | None]) -> None:
         """`find_problem` says why no audio can be read."""

@@ -80,6 +80,11 @@ class WorkKind(Protocol[D]):
         """
         ...
 
+    @property
+    def quiet_seconds(self) -> float:
+        """A run that has had nothing to say for so long gives a sign of life."""
+        ...
+
     def build_task(self, run: Run[D]) -> Task: ...
     def find_problem(self) -> str | None:
         """Why this worker cannot do such work at present; it then takes none of it."""

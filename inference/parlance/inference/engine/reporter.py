@@ -1,4 +1,4 @@
-"""Events of one run, as its worker publishes them.
+"""Events and the result of one run, as its worker publishes them.
 
 The attempt is read from the lease at each event: a newer message may have taken the place of the
 one the work started with.
@@ -64,6 +64,23 @@ class Reporter:
     async def publish(self, data: Value, *, id_: str | None = None, detail: str = "") -> None:
         """Raises BusUnavailable when the bus stays away longer than the worker waits."""
         await self._publish(lambda: data, id_=id_, detail=detail)
+
+    async def deliver(self, result: Value) -> None:
+        """Hand the result of the work to the recorder. Raises as `publish` does."""
+
+        async def publish() -> None:
+            dispatch = self._lease.dispatch
+            envelope = self._events.build_result(
+                result,
+                company=dispatch.company,
+                subject=dispatch.subject_id,
+                attempt=dispatch.attempt,
+                at=self._clock.now(),
+            )
+            await self._bus.publish_result(envelope)
+
+        await self._patience.persist(waits.BUS, publish)
+        self.spoke_at = self._clock.monotonic()
 
     async def _publish(
         self, build_data: Callable[[], Value], *, id_: str | None = None, detail: str = ""

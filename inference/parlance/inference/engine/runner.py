@@ -196,7 +196,7 @@ class Runner(Generic[D]):
             # Should this run be lost before its first event, the next one would not count it. Of
             # the first run that is put up with: the first events of a call are not held up.
             await self._signs.give(claimed.build_sign, None)
-        async with self._signs.kept_up(claimed.build_sign):
+        async with self._signs.kept_up(claimed.build_sign, quiet_seconds=self._kind.quiet_seconds):
             try:
                 await claimed.run()
             except Permanent:
@@ -264,7 +264,7 @@ class Runner(Generic[D]):
         try:
             await self._publish_ending(ending)
             if self._lease.delivery is not None:
-                await _answer(self._lease.delivery, ending)
+                await self._answer(self._lease.delivery, ending)
         except BusUnavailable as exc:
             _log.warning("the end could not be published", error=str(exc))
 
@@ -284,12 +284,14 @@ class Runner(Generic[D]):
             case _:
                 pass
 
-
-async def _answer(delivery: JobDelivery[Dispatch], ending: Ending) -> None:
-    match ending:
-        case Finished() | Settled() | Stopped():
-            await delivery.ack()
-        case Rejected():
-            await delivery.term()
-        case HandedBack() | Crashed():
-            await delivery.nak(ending.delay_seconds)
+    async def _answer(self, delivery: JobDelivery[D], ending: Ending) -> None:
+        match ending:
+            case Finished() if self._kind.starts_anew:
+                # Should it be lost, a later delivery finds in the history that the work is done.
+                await delivery.ack_unconfirmed()
+            case Finished() | Settled() | Stopped():
+                await delivery.ack()
+            case Rejected():
+                await delivery.term()
+            case HandedBack() | Crashed():
+                await delivery.nak(ending.delay_seconds)

@@ -1,8 +1,9 @@
-"""The work on one ticket, from its document to the last event. Run by `parlance.inference.engine`.
+"""The work on one ticket, from its document to its result. Run by `parlance.inference.engine`.
 
-    read the document -> `started` -> analyse -> insights in the store -> `analyzed`
+    read the document -> `started` -> analyse -> the result to the recorder
 
-Raises what its parts raise; `texts.kind` says what follows from that.
+Small documents and insights travel in the messages, larger ones through the store. Raises what its
+parts raise; `texts.kind` says what follows from that.
 """
 
 import hashlib
@@ -15,7 +16,15 @@ from typing import Protocol
 from parlance.contracts import objects
 from parlance.contracts.analysis.insights import Insights, TrackerRules
 from parlance.contracts.bus.envelopes import Envelope
-from parlance.contracts.bus.tickets import Analyzed, Failed, Started, TicketDispatch, Waiting
+from parlance.contracts.bus.tickets import (
+    CARRIED_BYTES,
+    Carried,
+    Failed,
+    Result,
+    Started,
+    TicketDispatch,
+    Waiting,
+)
 from parlance.contracts.ids import CompanySlug
 from parlance.contracts.problems import Problem
 from parlance.contracts.tickets import TicketDocument
@@ -92,35 +101,43 @@ class TicketTask:
         with self._timed("insights"):
             insights = await self._analyze(ticket)
         with self._timed("store"):
-            key, sha256 = await self._put(insights)
-        self._timings["total"] = time.monotonic() - self._run.taken_at
-        await self._run.reporter.publish(
-            Analyzed(
-                insights_key=key,
-                insights_sha256=sha256,
+            carried = await self._carry(insights)
+        total = self._timings["total"] = time.monotonic() - self._run.taken_at
+        await self._run.reporter.deliver(
+            Result(
+                insights=carried,
+                document_key=self._run.dispatch.document.object_key,
+                seconds=total,
                 timings={stage: round(seconds, 4) for stage, seconds in self._timings.items()},
             )
         )
 
     async def _read(self) -> TicketDocument:
-        dispatch = self._run.dispatch
-        if not objects.is_of_company(dispatch.object_key, dispatch.company):
-            raise DocumentUnusable(
-                Problem.INPUT_NOT_FOUND, "The object does not belong to the company of the ticket."
-            )
-        data = await self._run.patience.persist(
-            waits.STORE, lambda: self._tools.store.get_bytes(dispatch.object_key)
-        )
-        if hashlib.sha256(data).hexdigest() != dispatch.sha256:
-            raise DocumentUnusable(
-                Problem.VALIDATION_FAILED, "The conversation in the store is not the one sent."
-            )
+        document = self._run.dispatch.document
+        if document.content is not None:
+            data = document.content.encode()
+        else:
+            data = await self._fetch(document.object_key or "", document.sha256)
         try:
             return TicketDocument.model_validate_json(data)
         except ValidationError as exc:
             raise DocumentUnusable(
-                Problem.VALIDATION_FAILED, "The conversation in the store cannot be understood."
+                Problem.VALIDATION_FAILED, "The conversation that was sent cannot be understood."
             ) from exc
+
+    async def _fetch(self, key: str, sha256: str | None) -> bytes:
+        if not objects.is_of_company(key, self._run.dispatch.company):
+            raise DocumentUnusable(
+                Problem.INPUT_NOT_FOUND, "The object does not belong to the company of the ticket."
+            )
+        data = await self._run.patience.persist(
+            waits.STORE, lambda: self._tools.store.get_bytes(key)
+        )
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise DocumentUnusable(
+                Problem.VALIDATION_FAILED, "The conversation in the store is not the one sent."
+            )
+        return data
 
     async def _analyze(self, ticket: TicketDocument) -> Insights:
         dispatch = self._run.dispatch
@@ -132,9 +149,12 @@ class TicketTask:
         )
         return analysis.build_insights(ticket_id=dispatch.ticket_id, attempt=dispatch.attempt)
 
-    async def _put(self, insights: Insights) -> tuple[str, str]:
+    async def _carry(self, insights: Insights) -> Carried:
         dispatch = self._run.dispatch
-        data = insights.model_dump_json(exclude_defaults=True).encode()
+        content = insights.model_dump_json(exclude_defaults=True)
+        data = content.encode()
+        if len(data) <= CARRIED_BYTES:
+            return Carried(content=content)
         sha256 = hashlib.sha256(data).hexdigest()
         key = objects.format_ticket_insights_key(
             dispatch.company, dispatch.ticket_id, insights.attempt, sha256
@@ -142,7 +162,7 @@ class TicketTask:
         await self._run.patience.persist(
             waits.STORE, lambda: self._tools.store.put_bytes(key, data)
         )
-        return key, sha256
+        return Carried(object_key=key, sha256=sha256)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

@@ -106,7 +106,7 @@ class Ticket(Table, table=True):
     received_at: datetime = base.created_column()
     updated_at: datetime = base.created_column()
     queued_at: datetime | None = base.moment_column()
-    """When the present attempt was handed to the workers."""
+    """When the present attempt was asked for, or last sent again."""
     started_at: datetime | None = base.moment_column()
     completed_at: datetime | None = base.moment_column()
     """When the terminal state was reached, whichever it is."""

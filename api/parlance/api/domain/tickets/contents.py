@@ -10,8 +10,10 @@ import msgspec
 import sqlalchemy as sa
 from parlance.api.db.tables import Json
 from parlance.contracts import ids, objects
+from parlance.contracts.bus.tickets import CARRIED_BYTES, Carried
 from parlance.contracts.ids import CompanySlug
 from parlance.contracts.tickets import Message
+from parlance.runtime.store import Store
 
 SEARCH_TEXT_BYTES = 192 * 1024
 """A tsvector holds 1 MiB at most. A word takes its bytes and up to 5 more, and what has hyphens or
@@ -22,11 +24,21 @@ _MESSAGE_FIELDS = tuple(Message.model_fields)
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A `contracts.tickets.TicketDocument` as it goes to the store."""
+    """A `contracts.tickets.TicketDocument` on its way to the workers."""
 
-    key: str
-    sha256: str
+    carried: Carried
+    """What the dispatch says of it."""
     data: bytes
+
+    async def put(self, store: Store) -> None:
+        """Into the store, if it is too large for the dispatch. Raises StoreUnavailable."""
+        if self.carried.object_key is not None:
+            await store.put_bytes(self.carried.object_key, self.data)
+
+    async def delete(self, store: Store) -> None:
+        """From the store, if it is there. Raises StoreUnavailable."""
+        if self.carried.object_key is not None:
+            await store.delete(self.carried.object_key)
 
 
 class Described(Protocol):
@@ -52,8 +64,8 @@ class Described(Protocol):
 
 
 def build_document(ticket: Described, company: CompanySlug, messages: Sequence[Json]) -> Document:
-    """Encoded as it is stored, without going through the model: a batch has ten thousands of
-    messages. A test reads it with the model."""
+    """Encoded as the workers read it, without going through the model: a batch has ten thousands
+    of messages. A test reads it with the model."""
     ticket_id = ids.TicketId(str(ticket.id))
     data = msgspec.json.encode(
         {
@@ -66,9 +78,11 @@ def build_document(ticket: Described, company: CompanySlug, messages: Sequence[J
             "redact_pii": ticket.redact_pii,
         }
     )
+    if len(data) <= CARRIED_BYTES:
+        return Document(Carried(content=data.decode()), data)
     sha256 = hashlib.sha256(data).hexdigest()
     key = objects.format_ticket_document_key(company, ticket_id, ticket.attempt, sha256)
-    return Document(key, sha256, data)
+    return Document(Carried(object_key=key, sha256=sha256), data)
 
 
 def build_search_text(subject: str | None, messages: Sequence[Json]) -> str:

@@ -53,11 +53,12 @@ class TicketDeletions:
         self._bus = bus
 
     async def delete_outside(self, target: Target) -> bool:
-        """Tell a worker to stop, then delete what it made. Nothing outside asks for the work, so
-        nobody is left once the deletion has settled."""
+        """Tell a worker to stop, then delete what was sent to it and what it made. Nothing outside
+        asks for the work, so nobody is left once the deletion has settled."""
         ticket_id = ids.parse_ticket_id(str(target.subject_id))
         if target.is_first_pass:
             await self._bus.put_control(ticket_id, ControlAction.CANCEL)
+        await self._bus.purge_carried(target.company, Kind.TICKET, ticket_id)
         await self._store.delete_prefix(objects.format_ticket_prefix(target.company, ticket_id))
         await self._bus.purge_events(
             subjects.format_events_of(target.company, Kind.TICKET, ticket_id)

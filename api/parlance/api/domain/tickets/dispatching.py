@@ -18,7 +18,7 @@ from parlance.contracts import ids
 from parlance.contracts.bus import tickets as ticket_events
 from parlance.contracts.bus.envelopes import BY_RECORDER
 from parlance.contracts.bus.subjects import Kind
-from parlance.contracts.bus.tickets import TicketDispatch
+from parlance.contracts.bus.tickets import Carried, TicketDispatch
 from parlance.contracts.calls import Priority
 from parlance.contracts.crs.meta import Reason
 from parlance.contracts.ids import CompanySlug
@@ -34,9 +34,9 @@ from sqlmodel import col
 OPEN_STATES = (TicketState.QUEUED, TicketState.PROCESSING)
 
 MAX_WAITING_JOBS = 10_000
-"""Tickets in JOBS at once; the rest waits in the outbox. It is a minute's work for many workers and
-about 6 MB. Without a bound, an import of a million tickets would take most of the stream's 1 GiB,
-which calls need too, and all of it would be sent again after a loss of NATS."""
+"""Tickets in JOBS at once; the rest waits in the outbox. It is a minute's work for many workers,
+and usually 30 to 60 MB. Without a bound, an import of a million tickets would take all of the
+stream's 1 GiB, which calls need too, and all of it would be sent again after a loss of NATS."""
 
 
 class QueuedTicket(Protocol):
@@ -59,22 +59,17 @@ class QueuedTicket(Protocol):
 
 
 def build_work(
-    ticket: QueuedTicket, company: CompanySlug, *, object_key: str, sha256: str, at: datetime
+    ticket: QueuedTicket, company: CompanySlug, document: Carried, *, at: datetime
 ) -> Work:
-    """What `outbox.rows.add_many` writes to have this attempt of the ticket analysed. The document
-    (`contracts.tickets.TicketDocument`) is in the store already."""
-    dispatch = build_dispatch(ticket, company, object_key=object_key, sha256=sha256, at=at)
+    """What `outbox.rows.add_many` writes to have this attempt of the ticket analysed. A document
+    that is too large for the dispatch is in the store already."""
+    dispatch = build_dispatch(ticket, company, document, at=at)
     payload = dispatch.model_dump(mode="json")
     return Work(ticket.id, payload, tables.PRIORITY_RANK[ticket.lane])
 
 
 def build_dispatch(
-    ticket: QueuedTicket,
-    company: CompanySlug,
-    *,
-    object_key: str,
-    sha256: str,
-    at: datetime,
+    ticket: QueuedTicket, company: CompanySlug, document: Carried, *, at: datetime
 ) -> TicketDispatch:
     ticket_id = ids.parse_ticket_id(str(ticket.id))
     return TicketDispatch(
@@ -84,8 +79,7 @@ def build_dispatch(
         priority=ticket.lane,
         dispatched_at=at,
         ticket_id=ticket_id,
-        object_key=object_key,
-        sha256=sha256,
+        document=document,
         messages=ticket.message_count,
     )
 

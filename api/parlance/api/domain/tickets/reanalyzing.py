@@ -23,9 +23,9 @@ async def reanalyze(
     """Begin the next attempt. Raises Refused when there is no such ticket or its last analysis has
     not ended, StoreUnavailable, DatabaseUnavailable.
 
-    The document is in the store before the commit, as at an upload: a commit means that the work
-    can be done. It is put while the row is locked, so that nothing is put for a request that is
-    refused.
+    A large document is in the store before the commit, as at an upload: a commit means that the
+    work can be done. It is put while the row is locked, so that nothing is put for a request that
+    is refused.
     """
     company_id = principal.company_id
     async with database.company_session(company_id) as session:
@@ -35,18 +35,12 @@ async def reanalyze(
         content = await queries.fetch_content(session, company_id, ticket_id)
         if content is None or not ticket.state.is_terminal:
             raise _refuse()
-        attempts.begin(ticket)
-        now = ticket.updated_at = clock.now()
+        now = clock.now()
+        attempts.begin(ticket, now)
         document = contents.build_document(ticket, principal.company_slug, content.messages)
-        await store.put_bytes(document.key, document.data)
+        await document.put(store)
         await outbox.withdraw(session, company_id, Kind.TICKET, ticket_id)
-        work = dispatching.build_work(
-            ticket,
-            principal.company_slug,
-            object_key=document.key,
-            sha256=document.sha256,
-            at=now,
-        )
+        work = dispatching.build_work(ticket, principal.company_slug, document.carried, at=now)
         await outbox.add_many(session, company_id, Kind.TICKET, [work])
         session.add(
             tables.AuditEntry(

@@ -3,10 +3,10 @@
 Postgres is the truth about what is still wanted, and NATS may lose what it holds. A ticket that is
 open and not in the outbox was queued in JOBS. It is sent again with the same attempt:
 
-- at once, when it was queued before the present JOBS was made: all of NATS was lost;
-- when nothing was heard of it for `STALL_SECONDS` and it cannot be waiting in JOBS any more, since
-  everything that is left in its lane was queued later. Without the second condition every ticket in
-  a long queue would be sent again and again, and the queue would grow by itself.
+- at once, when its work was asked for before the present JOBS was made: all of NATS was lost;
+- when nothing was heard of it for `STALL_SECONDS` and it is not in JOBS any more. What is in a lane
+  is younger than what was served from it, so only tickets from before the oldest of their lane are
+  looked for there, one by one.
 
 Sending again is harmless: JOBS drops the same attempt for a while, and a worker does nothing about
 one that has ended. Called by the recorder, every few seconds.
@@ -49,6 +49,7 @@ SKEW = timedelta(seconds=30)
 """Times of Postgres, of the relay and of NATS are compared; their clocks may differ so much."""
 TICKETS_PER_BATCH = 50
 
+_QUIET = "quiet"
 _QUEUED_AT = sa.func.coalesce(col(tables.Ticket.queued_at), col(tables.Ticket.updated_at))
 _Found = tuple[tables.Ticket, CompanySlug]
 
@@ -72,11 +73,11 @@ class Stragglers:
             await self._send_all("lost", _was_queued_before(datetime.fromisoformat(created) + SKEW))
             self._jobs_created = created
         if self._clock.monotonic() >= self._quiet_at:
-            await self._send_all("quiet", await self._is_quiet())
+            await self._send_all(_QUIET, await self._is_quiet())
             self._quiet_at = self._clock.monotonic() + QUIET_ROUND_SECONDS
 
     async def _is_quiet(self) -> sa.ColumnElement[bool]:
-        """Heard of long ago, and not in its lane any more."""
+        """Heard of long ago, and older than all that is left in its lane."""
         lane = col(tables.Ticket.lane)
         left = []
         for priority in Priority:
@@ -119,14 +120,16 @@ class Stragglers:
             content = await queries.fetch_content(session, ticket.company_id, ticket.id)
         if content is None:
             return  # deleted just now
+        if why == _QUIET and await self._bus.is_queued(Kind.TICKET, str(ticket.id)):
+            return  # it waited for long in the outbox, so it is younger in its lane
         document = contents.build_document(ticket, company, content.messages)
-        await self._store.put_bytes(document.key, document.data)
+        await document.put(self._store)
         try:
             is_sent = await self._note(ticket, company, document)
         except RowConflict:  # another recorder was faster, and the document is its own too
             return
         if not is_sent:  # whoever ended the attempt has deleted its objects, maybe before this one
-            await self._store.delete(document.key)
+            await document.delete(self._store)
             return
         _FOUND.labels(why).inc()
         _log.warning("ticket sent again", ticket=str(ticket.id), why=why)
@@ -140,9 +143,7 @@ class Stragglers:
             now = self._clock.now()
             current.state = TicketState.QUEUED
             current.queued_at = current.updated_at = now
-            work = dispatching.build_work(
-                current, company, object_key=document.key, sha256=document.sha256, at=now
-            )
+            work = dispatching.build_work(current, company, document.carried, at=now)
             await outbox.add_many(session, ticket.company_id, Kind.TICKET, [work])
         return True
 

@@ -51,9 +51,8 @@ class TicketApplier:
         self._companies = Companies(database)
         self._writer = Writer(database, clock)
         self._appliers: dict[str, Applier] = {
-            EventType.QUEUED: self._apply_queued,
-            EventType.STARTED: self._apply_started,
-            EventType.ANALYZED: self._apply_analyzed,
+            EventType.WAITING: self._apply_waiting,
+            ticket_events.RESULT_TYPE: self._apply_result,
             EventType.FAILED: self._apply_failed,
             EventType.CANCELLED: self._apply_cancelled,
         }
@@ -73,15 +72,13 @@ class TicketApplier:
     async def give_up(self, envelope: Envelope) -> None:
         """The event could not be applied, however often it was tried."""
         _count(envelope, "given_up")
-        if envelope.type == EventType.ANALYZED:
+        if envelope.type == ticket_events.RESULT_TYPE:
             await self._bus.publish_event(replies.build_not_stored(envelope))
 
     # --- one method per event -----------------------------------------------------------------
 
-    async def _apply_queued(self, company_id: uuid.UUID, envelope: Envelope) -> None:
-        await self._write(envelope, changes.queue(envelope, str(company_id)))
-
-    async def _apply_started(self, company_id: uuid.UUID, envelope: Envelope) -> None:
+    async def _apply_waiting(self, company_id: uuid.UUID, envelope: Envelope) -> None:
+        """A sign of life: the analysis has begun."""
         await self._write(envelope, changes.start(envelope, str(company_id)))
 
     async def _apply_failed(self, company_id: uuid.UUID, envelope: Envelope) -> None:
@@ -92,26 +89,28 @@ class TicketApplier:
         cancelled = events.parse_data(envelope, Cancelled)
         await self._end(company_id, envelope, changes.cancel(envelope, str(company_id), cancelled))
 
-    async def _apply_analyzed(self, company_id: uuid.UUID, envelope: Envelope) -> None:
+    async def _apply_result(self, company_id: uuid.UUID, envelope: Envelope) -> None:
         """Record the result, commit, publish the end, and delete what the attempt left in the
         store: the database has all of it now.
 
-        When the event comes again, the objects may be gone, so the row decides what is right.
+        When the result comes again, the objects may be gone, so the row decides what is right.
         """
-        analyzed = events.parse_data(envelope, ticket_events.Analyzed)
+        result = events.parse_data(envelope, ticket_events.Result)
         try:
-            insights, data = await artefacts.fetch_insights(self._store, envelope.company, analyzed)
+            insights, data = await artefacts.fetch_insights(
+                self._store, envelope.company, result.insights
+            )
         except BrokenArtefact as broken:
-            await self._settle_broken(company_id, envelope, analyzed, broken)
+            await self._settle_broken(company_id, envelope, result, broken)
             return
         change = changes.complete(
-            envelope, str(company_id), analyzed, insights, data, self._clock.now()
+            envelope, str(company_id), result, insights, data, self._clock.now()
         )
         if await self._write(envelope, change):
-            await self._conclude(envelope, analyzed)
+            await self._conclude(envelope, result)
         else:
             await self._settle_ignored(
-                await self._find_life(company_id, envelope), envelope, analyzed
+                await self._find_life(company_id, envelope), envelope, result
             )
 
     # --- the parts they are made of -----------------------------------------------------------
@@ -125,44 +124,44 @@ class TicketApplier:
         """An end without a result. Nobody reads the objects of the attempt any more."""
         is_changed = await self._write(envelope, change)
         if is_changed or _is_over(await self._find_life(company_id, envelope), envelope):
-            await self._delete_objects(envelope)
+            ticket_id = ids.parse_ticket_id(envelope.subject)
+            await artefacts.delete_attempt(
+                self._store, envelope.company, ticket_id, envelope.attempt
+            )
 
-    async def _conclude(self, envelope: Envelope, analyzed: ticket_events.Analyzed) -> None:
-        completed = replies.build_completed(envelope, analyzed.insights_sha256)
-        await self._bus.publish_event(completed)
-        await self._delete_objects(envelope)
+    async def _conclude(self, envelope: Envelope, result: ticket_events.Result) -> None:
+        # One after the other: readers stop at the second one.
+        await self._bus.publish_event(replies.build_analyzed(envelope, result.timings))
+        await self._bus.publish_event(replies.build_completed(envelope))
+        await artefacts.delete_objects(self._store, envelope.company, result)
 
     async def _settle_ignored(
-        self, life: Life | None, envelope: Envelope, analyzed: ticket_events.Analyzed
+        self, life: Life | None, envelope: Envelope, result: ticket_events.Result
     ) -> None:
         """Publish the end again if this result was recorded: the process that did it may have died
         before it published, and the bus drops a repetition. The result of any other attempt that is
         over is deleted: its worker may have written it after the end."""
         if life is not None and _is_recorded(life, envelope):
-            await self._conclude(envelope, analyzed)
+            await self._conclude(envelope, result)
         elif _is_over(life, envelope):
-            await self._delete_objects(envelope)
+            await artefacts.delete_objects(self._store, envelope.company, result)
 
     async def _settle_broken(
         self,
         company_id: uuid.UUID,
         envelope: Envelope,
-        analyzed: ticket_events.Analyzed,
+        result: ticket_events.Result,
         broken: BrokenArtefact,
     ) -> None:
         """A failure, unless the result is not needed any more."""
         life = await self._find_life(company_id, envelope)
         if _is_over(life, envelope):
             _count(envelope, "ignored")
-            await self._settle_ignored(life, envelope, analyzed)
+            await self._settle_ignored(life, envelope, result)
             return
         _count(envelope, "broken")
         _log.error("broken artefact", ticket=envelope.subject, problem=str(broken))
         await self._bus.publish_event(replies.build_broken_artefact(envelope))
-
-    async def _delete_objects(self, envelope: Envelope) -> None:
-        ticket_id = ids.parse_ticket_id(envelope.subject)
-        await artefacts.delete_attempt(self._store, envelope.company, ticket_id, envelope.attempt)
 
     async def _find_life(self, company_id: uuid.UUID, envelope: Envelope) -> Life | None:
         async with self._database.company_session(company_id) as session:

@@ -1,4 +1,5 @@
-"""Reads what a worker left of a ticket in the object store, and deletes it. Called by `applier`."""
+"""Reads the insights of a ticket where its result says, and deletes what an attempt left in the
+object store. Called by `applier`."""
 
 import asyncio
 
@@ -8,7 +9,7 @@ from parlance.api.domain.results import artefacts
 from parlance.api.domain.results.artefacts import BrokenArtefact
 from parlance.contracts import objects
 from parlance.contracts.analysis.insights import Insights
-from parlance.contracts.bus.tickets import Analyzed
+from parlance.contracts.bus.tickets import Carried, Result
 from parlance.contracts.ids import CompanySlug, TicketId
 from parlance.runtime.errors import RuntimeFault
 from parlance.runtime.store import Store
@@ -21,21 +22,36 @@ _LARGE_BYTES = 64 * 1024
 
 
 async def fetch_insights(
-    store: Store, company: CompanySlug, analyzed: Analyzed
+    store: Store, company: CompanySlug, carried: Carried
 ) -> tuple[Insights, bytes]:
     """The insights and their bytes, without NUL. Raises BrokenArtefact or StoreUnavailable."""
-    key = analyzed.insights_key
-    data = await artefacts.fetch_checked(store, key, analyzed.insights_sha256, company)
+    key = carried.object_key or ""
+    if carried.content is not None:
+        data = carried.content.encode()
+    else:
+        data = await artefacts.fetch_checked(store, key, carried.sha256 or "", company)
     if len(data) > _LARGE_BYTES:
         return await asyncio.to_thread(_parse, key, data)
     return _parse(key, data)
 
 
+async def delete_objects(store: Store, company: CompanySlug, result: Result) -> None:
+    """Those that a result names; of most tickets there are none. What cannot be deleted now goes
+    with a later attempt, or with the ticket."""
+    for key in filter(None, (result.document_key, result.insights.object_key)):
+        if not objects.is_of_company(key, company):
+            continue
+        try:
+            await store.delete(key)
+        except RuntimeFault as fault:
+            _log.info("object of a ticket not deleted", key=key, problem=str(fault))
+
+
 async def delete_attempt(
     store: Store, company: CompanySlug, ticket_id: TicketId, attempt: int
 ) -> None:
-    """Everything that this attempt and older ones left. What cannot be deleted now goes with a
-    later attempt, or with the ticket."""
+    """Everything that this attempt and older ones left, where no result names it. What cannot be
+    deleted now goes with a later attempt, or with the ticket."""
     try:
         prefix = objects.format_ticket_prefix(company, ticket_id)
         async for stored in store.list(prefix):

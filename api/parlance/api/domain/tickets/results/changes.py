@@ -4,7 +4,7 @@ Whether an event still counts is decided where it is written (`records`), with t
 is.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -27,10 +27,7 @@ class Change(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     id: str
     company_id: str
     attempt: int
-    is_announcement: bool = False
-    """Nothing is known of a worker yet, so the row's attempt is not raised."""
     state: TicketState | None = None
-    queued_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
     error_code: str | None = None
@@ -46,10 +43,6 @@ class Change(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     profile: str | None = None
     insights: msgspec.Raw | None = None
     """The whole artefact, as the worker wrote it."""
-
-
-def queue(envelope: Envelope, company_id: str) -> Change:
-    return _build(envelope, company_id, is_announcement=True, queued_at=_moment_of(envelope))
 
 
 def start(envelope: Envelope, company_id: str) -> Change:
@@ -85,7 +78,7 @@ def cancel(envelope: Envelope, company_id: str, cancelled: Cancelled) -> Change:
 def complete(
     envelope: Envelope,
     company_id: str,
-    analyzed: ticket_events.Analyzed,
+    result: ticket_events.Result,
     insights: Insights,
     data: bytes,
     at: datetime,
@@ -97,6 +90,7 @@ def complete(
         envelope,
         company_id,
         state=TicketState.COMPLETED,
+        started_at=_moment_of(envelope) - timedelta(seconds=result.seconds),
         completed_at=at,
         detected_language=language[:35] or None,
         sentiment_score=sentiment.score if sentiment else None,
@@ -105,7 +99,7 @@ def complete(
             tracker.name[:_MAX_NAME_CHARACTERS] for tracker in insights.trackers if tracker.matched
         ],
         summary=insights.summary.text if insights.summary else None,
-        timings=dict(analyzed.timings),
+        timings=dict(result.timings),
         profile=insights.profile[:_MAX_NAME_CHARACTERS],
         insights=msgspec.Raw(data),
     )

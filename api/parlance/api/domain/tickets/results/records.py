@@ -26,8 +26,8 @@ APPLY = sa.text(
     """
     WITH change AS (
         SELECT * FROM json_to_recordset(CAST(CAST(:changes AS text) AS json)) AS item (
-            id uuid, company_id uuid, attempt int, is_announcement boolean, state text,
-            queued_at timestamptz, started_at timestamptz, completed_at timestamptz,
+            id uuid, company_id uuid, attempt int, state text,
+            started_at timestamptz, completed_at timestamptz,
             error_code text, error_reason text, error_message text, error_retryable boolean,
             detected_language text, sentiment_score float8, sentiment_label text,
             tracker_names text[], summary text, timings jsonb, profile text, insights jsonb
@@ -37,11 +37,11 @@ APPLY = sa.text(
         FOR UPDATE OF ticket SKIP LOCKED
     ), changed AS (
         UPDATE tickets AS ticket SET
-            attempt = CASE WHEN change.is_announcement THEN ticket.attempt
-                ELSE change.attempt END,
+            attempt = change.attempt,
             state = coalesce(change.state, ticket.state),
-            queued_at = coalesce(change.queued_at, ticket.queued_at),
-            started_at = coalesce(ticket.started_at, change.started_at),
+            started_at = CASE WHEN change.insights IS NULL
+                THEN coalesce(ticket.started_at, change.started_at)
+                ELSE change.started_at END,
             completed_at = change.completed_at,
             error_code = change.error_code,
             error_reason = change.error_reason,

@@ -5,6 +5,8 @@ Every id is made of ticket, attempt and type, so saying it twice is harmless. Ca
 and by readers who follow a ticket whose last event the bus no longer holds.
 """
 
+from collections.abc import Mapping
+
 from parlance.api.db import tables
 from parlance.contracts.bus import tickets as ticket_events
 from parlance.contracts.bus.envelopes import BY_RECORDER, Envelope
@@ -16,10 +18,21 @@ from parlance.contracts.tickets import TicketState
 from parlance.contracts.values import Value
 
 
-def build_completed(envelope: Envelope, insights_sha256: str) -> Envelope:
-    """After the commit of what this `analyzed` brought."""
+def build_analyzed(envelope: Envelope, timings: Mapping[str, float]) -> Envelope:
+    """That a worker sent this result."""
     return ticket_events.EVENTS.build_event(
-        ticket_events.Completed(insights_sha256=insights_sha256),
+        ticket_events.Analyzed(timings=dict(timings)),
+        company=envelope.company,
+        subject=envelope.subject,
+        attempt=envelope.attempt,
+        at=envelope.timestamp,
+    )
+
+
+def build_completed(envelope: Envelope) -> Envelope:
+    """After the commit of this result."""
+    return ticket_events.EVENTS.build_event(
+        ticket_events.Completed(),
         company=envelope.company,
         subject=envelope.subject,
         attempt=envelope.attempt,
@@ -31,8 +44,7 @@ def build_ended(ticket: tables.Ticket, company: CompanySlug) -> Envelope | None:
     data: Value
     match ticket.state:
         case TicketState.COMPLETED:
-            # The hash is not kept: the object that it was of is deleted with the commit.
-            data = ticket_events.Completed(insights_sha256="")
+            data = ticket_events.Completed()
         case TicketState.FAILED:
             data = ticket_events.Failed(
                 reason=ticket.error_reason or "",
@@ -55,7 +67,7 @@ def build_ended(ticket: tables.Ticket, company: CompanySlug) -> Envelope | None:
 
 
 def build_broken_artefact(envelope: Envelope) -> Envelope:
-    return _build_failed(envelope, "The result in the object store is missing or damaged.")
+    return _build_failed(envelope, "The result of the analysis is missing or damaged.")
 
 
 def build_not_stored(envelope: Envelope) -> Envelope:

@@ -65,6 +65,7 @@ class NewTicket:
     attempt: int = 1
     created_at: datetime
     received_at: datetime
+    queued_at: datetime
     updated_at: datetime
 
     def build_values(self) -> dict[str, Any]:
@@ -152,6 +153,7 @@ def _build_ticket(
         lane=upload.lane,
         created_at=_find_begin(parsed) or upload.now,
         received_at=upload.now,
+        queued_at=upload.now,
         updated_at=upload.now,
         **_read_fields(parsed.fields, assignment),
     )
@@ -262,8 +264,7 @@ def _start_anew(upload: TicketUpload, ticket: tables.Ticket, messages: list[Json
     ticket.message_count = len(messages)
     ticket.revision += 1
     ticket.lane = upload.lane
-    ticket.updated_at = upload.now
-    attempts.begin(ticket)
+    attempts.begin(ticket, upload.now)
 
 
 def _merge_warnings(stored: list[Json], added: list[Json], messages: list[Json]) -> list[Json]:

@@ -20,6 +20,7 @@ from parlance.api.domain.tickets.uploads.upload import TicketUpload
 from parlance.api.outbox import rows as outbox
 from parlance.contracts import ids
 from parlance.contracts.bus.subjects import Kind
+from parlance.contracts.bus.tickets import Carried
 from parlance.runtime import tasks
 from parlance.runtime.store import Store
 from sqlalchemy.dialects import postgresql as pg
@@ -77,7 +78,7 @@ async def write_rest(
     withdrawn = await _withdraw(session, upload.principal.company_id, found)
     for step in _cut(found):
         documents = await asyncio.to_thread(_build_documents, upload, step)
-        await _put(store, documents)
+        await _put(store, [one for one in documents if one.carried.object_key is not None])
         await _note_work(session, upload, step, documents)
     return withdrawn
 
@@ -135,7 +136,8 @@ async def _withdraw(
         )
     )
     payloads = await outbox.withdraw_many(session, company_id, Kind.TICKET, updated)
-    return [str(payload["object_key"]) for payload in payloads if "object_key" in payload]
+    withdrawn = [Carried.model_validate(payload["document"]) for payload in payloads]
+    return [document.object_key for document in withdrawn if document.object_key is not None]
 
 
 def _build_documents(upload: TicketUpload, step: Sequence[Change]) -> list[Document]:
@@ -150,7 +152,7 @@ async def _put(store: Store, documents: Sequence[Document]) -> None:
 
     async def put_some() -> None:
         for document in waiting:
-            await store.put_bytes(document.key, document.data)
+            await document.put(store)
 
     putting = [asyncio.ensure_future(put_some()) for _ in range(min(PARALLEL_PUTS, len(documents)))]
     try:
@@ -169,11 +171,7 @@ async def _note_work(
     principal = upload.principal
     works = [
         dispatching.build_work(
-            change.ticket,
-            principal.company_slug,
-            object_key=document.key,
-            sha256=document.sha256,
-            at=upload.now,
+            change.ticket, principal.company_slug, document.carried, at=upload.now
         )
         for change, document in zip(step, documents, strict=True)
     ]
