@@ -62,15 +62,12 @@ class Lease(Generic[D]):
     @asynccontextmanager
     async def kept_alive(self) -> AsyncIterator[None]:
         """Tell the bus, from a task of its own, that the work goes on."""
-        beat = asyncio.create_task(self._beat(), name="heartbeat")
-        try:
+        seconds = self._bus.job_heartbeat_seconds
+        async with tasks.running_later(seconds, self._beat, name="heartbeat"):
             yield
-        finally:
-            await tasks.end(beat)
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(self._bus.job_heartbeat_seconds)
             try:
                 if self.delivery is not None:
                     await self.delivery.in_progress()
@@ -78,6 +75,7 @@ class Lease(Generic[D]):
                 # The next beat may get through; if none does, the message goes to another worker
                 # and whatever is done twice is harmless.
                 _log.warning("heartbeat lost", subject=self.dispatch.subject_id, error=str(exc))
+            await asyncio.sleep(self._bus.job_heartbeat_seconds)
 
 
 async def _ack_away(delivery: JobDelivery[Dispatch]) -> None:

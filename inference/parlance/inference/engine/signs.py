@@ -5,6 +5,7 @@ by the operator. A run that waits for what is away says so within seconds, for p
 """
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -58,25 +59,20 @@ class Signs:
     ) -> AsyncIterator[None]:
         """Give a sign when nothing was published for `quiet_seconds`, and whenever a wait begins
         or ends."""
-        signs = asyncio.create_task(
-            self._give_forever(build_sign, quiet_seconds, look_seconds), name="signs"
-        )
-        try:
+        give = functools.partial(self._give_forever, build_sign, quiet_seconds, look_seconds)
+        async with tasks.running_later(look_seconds, give, name="signs"):
             yield
-        finally:
-            await tasks.end(signs)
 
     async def _give_forever(
         self, build_sign: BuildSign, quiet_seconds: float, look_seconds: float
     ) -> None:
         while True:
-            await asyncio.sleep(look_seconds)
             # A wait that was told stays told from its beginning to its end.
             awaited = self._waits.find(0.0 if self._told else _WAIT_SECONDS)
             is_quiet = self._clock.monotonic() - self._reporter.spoke_at >= quiet_seconds
-            if awaited == self._told and not is_quiet:
-                continue
-            try:
-                await self.give(build_sign, awaited)
-            except BusUnavailable as exc:
-                _log.warning("no sign of life", error=str(exc))
+            if awaited != self._told or is_quiet:
+                try:
+                    await self.give(build_sign, awaited)
+                except BusUnavailable as exc:
+                    _log.warning("no sign of life", error=str(exc))
+            await asyncio.sleep(look_seconds)
