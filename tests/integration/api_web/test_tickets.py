@@ -245,6 +245,19 @@ async def test_a_patch_changes_what_it_names_and_clears_with_null(
     assert ticket["revision"] == 2
 
 
+async def test_a_patched_customer_is_what_the_list_is_narrowed_by(
+    api: Api, client: httpx.AsyncClient, acme: Account
+) -> None:
+    ticket_id = await add(api, acme, customer={"name": "Ada"})
+    body = {"customer": {"name": None, "email": "Grace@Example.com"}}
+    assert (await patch(client, acme, ticket_id, body)).status_code == 200
+    by_old = await get(client, acme, "?customer=Ada")
+    by_new = await get(client, acme, "?customer=grace@example.com")
+
+    assert by_old.json()["items"] == []
+    assert [item["id"] for item in by_new.json()["items"]] == [ticket_id]
+
+
 async def test_a_patch_that_changes_nothing_is_no_change(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:

@@ -107,6 +107,36 @@ async def test_rows_of_the_first_version_are_there_after_the_second(urls: Urls) 
     assert await migrate.find_differences(urls.owner) == []
 
 
+OLD_TICKETS = """
+    SET app.system = 'on';
+    INSERT INTO companies (id, slug, name) VALUES ('{company}', 'acme', 'Acme');
+    INSERT INTO tickets (id, company_id, customer, language, redact_pii, content_hash, revision,
+                         message_count, attempt)
+    SELECT gen_random_uuid(), '{company}', customer::jsonb, 'auto', false, '', 1, 1, 1
+    FROM unnest(ARRAY[
+        '{{"external_id": "C-1", "name": "Ada", "email": "Ada@Example.com"}}', '{{}}'
+    ]) customer;
+"""
+
+
+async def test_tickets_of_the_fourth_version_are_found_by_their_customer(urls: Urls) -> None:
+    await migrate_to(urls.owner, "0004")
+    connection = await asyncpg.connect(urls.owner)
+    try:
+        await connection.execute(OLD_TICKETS.format(company=uuid.uuid4()))
+    finally:
+        await connection.close()
+
+    await migrate.upgrade(urls.owner, urls.app)
+    columns = "customer_external_id, customer_name, customer_email"
+    found = await fetch(urls.owner, f"SELECT {columns} FROM tickets ORDER BY 1")  # noqa: S608 - the columns above
+    assert [tuple(row) for row in found] == [
+        ("C-1", "Ada", "ada@example.com"),
+        (None, None, None),
+    ]
+    assert await migrate.find_differences(urls.owner) == []
+
+
 async def test_constraints_are_named_after_the_new_tables(urls: Urls) -> None:
     query = """
         SELECT conname FROM pg_constraint

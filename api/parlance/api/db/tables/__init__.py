@@ -15,11 +15,12 @@ from .company import ApiKey, Company, User, UserRole
 from .idempotency import IdempotencyKey
 from .orphans import SuspectedOrphan
 from .outbox import PRIORITY_RANK, Deletion, OutboxRow
-from .ticket import TICKET_CONTENTS, Ticket, TicketContent, TicketInsights
+from .ticket import TICKET_CONTENTS, TICKETS, Ticket, TicketContent, TicketInsights
 
 __all__ = [
     "PRIORITY_RANK",
     "SEGMENTS",
+    "TICKETS",
     "TICKET_CONTENTS",
     "ApiKey",
     "AuditEntry",

@@ -112,6 +112,20 @@ class Ticket(Table, table=True):
     """When the terminal state was reached, whichever it is."""
 
 
+# The columns by which the list finds the tickets of a customer. Postgres computes them, because
+# under row security it uses an index only for leakproof operators: `=` of texts is one, `->>` is
+# not. They are not mapped, so that reading a ticket does not fetch them.
+TICKETS: sa.Table = getattr(Ticket, "__table__")  # noqa: B009 - set by the metaclass
+for _name, _expression in (
+    ("customer_external_id", "customer ->> 'external_id'::text"),
+    ("customer_name", "customer ->> 'name'::text"),
+    ("customer_email", "lower(customer ->> 'email'::text)"),
+):
+    _column = sa.Column(_name, sa.Text, sa.Computed(_expression, persisted=True), nullable=True)
+    TICKETS.append_column(_column)
+    sa.Index(None, TICKETS.c.company_id, _column, postgresql_where=_column.is_not(None))
+
+
 def _ticket_key() -> Any:
     key = sa.ForeignKey("tickets.id", ondelete="CASCADE")
     return Field(sa_column=sa.Column(sa.Uuid, key, primary_key=True))
