@@ -88,6 +88,11 @@ async def add_account(database: Database, slug: str, *scopes: Scope) -> Account:
     return Account(company.id, slug, key.text)
 
 
+def authorize(account: Account) -> dict[str, str]:
+    """The headers of a request with the key."""
+    return {"X-Api-Key": account.key}
+
+
 async def add_user(database: Database, account: Account, extension_id: str) -> str:
     async with database.system_session() as session:
         user = tables.User(company_id=account.id, name="Ann", extension_id=extension_id)
