@@ -70,11 +70,12 @@ class Api:
         return sorted(str(path.relative_to(self.objects)) for path in files)
 
 
-async def add_account(database: Database, slug: str, *scopes: Scope) -> Account:
+async def add_account(database: Database, slug: str, *scopes: Scope, **values: Any) -> Account:
+    """`values`: of the company."""
     key = keys.generate_key("test")
     granted = scopes or [scope for scope in Scope if scope is not Scope.ADMIN]
     async with database.system_session() as session:
-        company = tables.Company(slug=slug, name=slug.title())
+        company = tables.Company(slug=slug, name=slug.title(), **values)
         session.add(company)
         await session.flush()
         session.add(
