@@ -235,8 +235,9 @@ WRITES: list[tuple[str, str, Json]] = [
 @pytest.mark.parametrize(
     ("kind", "method", "path", "members"),
     [
-        *(("calls", *operation) for operation in READS + WRITES),
-        *(("reads", *operation) for operation in WRITES),
+        pytest.param(kind, *operation, id=f"{kind} {operation[0]} {operation[1]}")
+        for kind, operations in (("calls", READS + WRITES), ("reads", WRITES))
+        for operation in operations
     ],
 )
 async def test_a_key_without_the_scope_is_refused(
