@@ -14,6 +14,8 @@ from devstack import stack as stack_module
 from devstack import testdata, triton
 from devstack.api_client import ApiClient
 from devstack.stack import Stack
+from tests.e2e import ticket_desk
+from tests.e2e.ticket_desk import Desk
 
 TIMEOUT_SECONDS = 300
 STUB_BATCH_SECONDS = 0.5
@@ -56,6 +58,13 @@ async def speech(stack: Stack) -> None:
 @pytest_asyncio.fixture(loop_scope="session")
 async def client(stack: Stack) -> AsyncIterator[ApiClient]:
     async with ApiClient(stack.url, stack.credentials.api_key) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def desk(stack: Stack) -> AsyncIterator[Desk]:
+    """For the tickets of one file."""
+    async with ticket_desk.open_desk(stack) as opened:
         yield opened
 
 

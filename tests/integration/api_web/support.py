@@ -70,11 +70,12 @@ class Api:
         return sorted(str(path.relative_to(self.objects)) for path in files)
 
 
-async def add_account(database: Database, slug: str, *scopes: Scope) -> Account:
+async def add_account(database: Database, slug: str, *scopes: Scope, **values: Any) -> Account:
+    """`values`: of the company."""
     key = keys.generate_key("test")
     granted = scopes or [scope for scope in Scope if scope is not Scope.ADMIN]
     async with database.system_session() as session:
-        company = tables.Company(slug=slug, name=slug.title())
+        company = tables.Company(slug=slug, name=slug.title(), **values)
         session.add(company)
         await session.flush()
         session.add(
@@ -86,6 +87,11 @@ async def add_account(database: Database, slug: str, *scopes: Scope) -> Account:
             )
         )
     return Account(company.id, slug, key.text)
+
+
+def authorize(account: Account) -> dict[str, str]:
+    """The headers of a request with the key."""
+    return {"X-Api-Key": account.key}
 
 
 async def add_user(database: Database, account: Account, extension_id: str) -> str:

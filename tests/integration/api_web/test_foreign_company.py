@@ -8,9 +8,10 @@ import pytest
 from litestar.routes import HTTPRoute
 from parlance.runtime.bus import Bus
 
-from tests.integration.api_web import support, test_tickets
+from tests.integration.api_web import support
 from tests.integration.api_web.support import Account, Api
-from tests.integration.api_web.test_reading import authorize, completed
+from tests.integration.api_web.test_reading import completed
+from tests.integration.api_web.tickets import support as tickets_support
 from tests.unit.api import applications
 
 READS = [
@@ -62,9 +63,9 @@ async def globex(api: Api, client: httpx.AsyncClient, api_bus: Bus) -> Theirs:
     ended, waiting = [await _upload(client, account, seed) for seed in (1, 2)]
     await support.complete(api.database, account, ended)
     await api_bus.publish_event(completed(ended).model_copy(update={"company": "globex"}))
-    tickets = [await test_tickets.add(api, account) for _ in range(2)]
-    await test_tickets.complete(api, account, tickets[0])
-    end = test_tickets.build_event(tickets[0], test_tickets.COMPLETED)
+    tickets = [await tickets_support.add(api, account) for _ in range(2)]
+    await tickets_support.complete(api, account, tickets[0])
+    end = tickets_support.build_event(tickets[0], tickets_support.COMPLETED)
     await api_bus.publish_event(end.model_copy(update={"company": "globex"}))
     return Theirs(account, ended, waiting, *tickets)
 
@@ -86,7 +87,7 @@ async def _ask(
     return await client.request(
         method,
         path.format(call_id=id_, ticket_id=id_),
-        headers=authorize(account),
+        headers=support.authorize(account),
         json={"subject": "Ours"} if method == "PATCH" else None,
     )
 
@@ -161,8 +162,8 @@ async def test_what_another_company_has_cannot_be_changed(
 async def test_a_list_shows_nothing_of_another_company(
     client: httpx.AsyncClient, acme: Account, globex: Theirs, path: str
 ) -> None:
-    theirs = await client.get(path, headers=authorize(globex.account))
-    ours = await client.get(path, headers=authorize(acme))
+    theirs = await client.get(path, headers=support.authorize(globex.account))
+    ours = await client.get(path, headers=support.authorize(acme))
 
     assert len(theirs.json()["items"]) == 2
     assert ours.json()["items"] == []

@@ -28,15 +28,11 @@ NOBODYS_ID = "0190b000-0000-4000-8000-00000000000f"
 TEXTS = support.TEXTS
 
 
-def authorize(account: Account) -> dict[str, str]:
-    return {"X-Api-Key": account.key}
-
-
 async def test_a_call_shows_its_result_once_it_is_completed(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
     call_id = await support.add_call(api.database, acme, worker_id="ORD-1", extra={"a": 1})
-    headers = authorize(acme)
+    headers = support.authorize(acme)
     before = (await client.get(f"/api/calls/{call_id}", headers=headers)).json()
     await support.complete(api.database, acme, call_id)
 
@@ -57,8 +53,8 @@ async def test_a_known_etag_is_answered_without_a_body(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
     call_id = await support.add_call(api.database, acme)
-    first = await client.get(f"/api/calls/{call_id}", headers=authorize(acme))
-    headers = authorize(acme) | {"If-None-Match": f'"other", W/{first.headers["etag"]}'}
+    first = await client.get(f"/api/calls/{call_id}", headers=support.authorize(acme))
+    headers = support.authorize(acme) | {"If-None-Match": f'"other", W/{first.headers["etag"]}'}
 
     again = await client.get(f"/api/calls/{call_id}", headers=headers)
 
@@ -70,7 +66,7 @@ async def test_a_long_poll_answers_when_the_call_ends(
 ) -> None:
     call_id = await support.add_call(api.database, acme)
     polling = asyncio.create_task(
-        client.get(f"/api/calls/{call_id}?wait=20", headers=authorize(acme))
+        client.get(f"/api/calls/{call_id}?wait=20", headers=support.authorize(acme))
     )
     await waiting.wait_until(lambda: support.count_listeners() == 1, 5, "the poll waits")
     assert not polling.done()
@@ -83,7 +79,7 @@ async def test_a_long_poll_answers_when_the_call_ends(
 async def test_a_long_poll_ends_in_time(api: Api, client: httpx.AsyncClient, acme: Account) -> None:
     call_id = await support.add_call(api.database, acme)
 
-    response = await client.get(f"/api/calls/{call_id}?wait=1", headers=authorize(acme))
+    response = await client.get(f"/api/calls/{call_id}?wait=1", headers=support.authorize(acme))
 
     assert response.json()["status"] == "queued"
 
@@ -123,7 +119,7 @@ async def test_a_transcript_comes_as_a_file(
     await support.complete(api.database, acme, call_id)
 
     response = await client.get(
-        f"/api/calls/{call_id}/transcript?format={kind}", headers=authorize(acme)
+        f"/api/calls/{call_id}/transcript?format={kind}", headers=support.authorize(acme)
     )
 
     assert response.text == expected
@@ -133,7 +129,7 @@ async def test_a_transcript_comes_as_a_file(
 async def test_transcript_and_insights_come_as_json(
     api: Api, client: httpx.AsyncClient, acme: Account
 ) -> None:
-    call_id, headers = await support.add_call(api.database, acme), authorize(acme)
+    call_id, headers = await support.add_call(api.database, acme), support.authorize(acme)
     await support.complete(api.database, acme, call_id)
 
     transcript = (await client.get(f"/api/calls/{call_id}/transcript", headers=headers)).json()
@@ -150,7 +146,7 @@ async def test_a_result_that_is_not_there_yet_is_to_be_asked_for_later(
 ) -> None:
     call_id = await support.add_call(api.database, acme)
 
-    response = await client.get(f"/api/calls/{call_id}/{part}", headers=authorize(acme))
+    response = await client.get(f"/api/calls/{call_id}/{part}", headers=support.authorize(acme))
 
     assert (response.status_code, support.problem_of(response)) == (409, "not_ready")
     assert response.json()["retryable"] is True
@@ -167,7 +163,7 @@ async def test_a_call_of_another_company_is_not_there(
     globex = await support.add_account(api.database, "globex")
     call_id = await support.add_call(api.database, globex)
 
-    response = await client.get(f"/api/calls/{call_id}{path}", headers=authorize(acme))
+    response = await client.get(f"/api/calls/{call_id}{path}", headers=support.authorize(acme))
 
     assert (response.status_code, support.problem_of(response)) == (404, "not_found")
 
@@ -177,7 +173,7 @@ async def test_a_call_of_another_company_is_not_there(
 async def test_an_id_that_nobody_has_is_not_there(
     client: httpx.AsyncClient, acme: Account, path: str, call_id: str
 ) -> None:
-    response = await client.get(f"/api/calls/{call_id}{path}", headers=authorize(acme))
+    response = await client.get(f"/api/calls/{call_id}{path}", headers=support.authorize(acme))
 
     assert (response.status_code, support.problem_of(response)) == (404, "not_found")
 
@@ -204,7 +200,9 @@ async def test_pages_show_every_call_once_newest_first(
     cursor: str | None = ""
     while cursor is not None:
         query = f"&cursor={cursor}" if cursor else ""
-        page = (await client.get(f"/api/calls?limit=3{query}", headers=authorize(acme))).json()
+        page = (
+            await client.get(f"/api/calls?limit=3{query}", headers=support.authorize(acme))
+        ).json()
         found += [call["id"] for call in page["items"]]
         cursor = page["next_cursor"]
 
@@ -235,10 +233,14 @@ async def test_a_list_can_be_narrowed(api: Api, client: httpx.AsyncClient, acme:
     ]
 
     for query in queries:
-        page = (await client.get("/api/calls", params=query, headers=authorize(acme))).json()
+        page = (
+            await client.get("/api/calls", params=query, headers=support.authorize(acme))
+        ).json()
         assert [call["id"] for call in page["items"]] == [wanted], query
     page = (
-        await client.get("/api/calls", params={"created_before": past}, headers=authorize(acme))
+        await client.get(
+            "/api/calls", params={"created_before": past}, headers=support.authorize(acme)
+        )
     ).json()
     assert page["items"] == []
 
@@ -263,7 +265,7 @@ async def test_a_list_can_be_narrowed(api: Api, client: httpx.AsyncClient, acme:
 async def test_a_wrong_parameter_is_named(
     client: httpx.AsyncClient, acme: Account, query: str
 ) -> None:
-    response = await client.get(f"/api/calls?{query}", headers=authorize(acme))
+    response = await client.get(f"/api/calls?{query}", headers=support.authorize(acme))
 
     assert (response.status_code, support.problem_of(response)) == (422, "validation_failed")
     assert [error["pointer"] for error in response.json()["errors"]] == [
@@ -281,7 +283,7 @@ async def test_audio_comes_back_whole_and_in_parts(
     url = created.json()["audio_url"]
 
     async def get(range_: str = "") -> httpx.Response:
-        headers = authorize(acme) | ({"Range": range_} if range_ else {})
+        headers = support.authorize(acme) | ({"Range": range_} if range_ else {})
         return await client.get(url, headers=headers)
 
     whole, part, tail, beyond = (
@@ -310,7 +312,7 @@ async def test_audio_of_a_type_that_we_do_not_know_is_only_bytes(
     (api.objects / key).write_bytes(page)
     call_id = await support.add_call(api.database, acme, audio_key=key, media_type=hint)
 
-    response = await client.get(f"/api/calls/{call_id}/audio", headers=authorize(acme))
+    response = await client.get(f"/api/calls/{call_id}/audio", headers=support.authorize(acme))
 
     assert (response.status_code, response.content) == (200, page)
     assert response.headers["content-type"] == "application/octet-stream"
@@ -326,7 +328,7 @@ async def test_no_script_runs_in_audio_that_is_played(
         data={"api_key": acme.key},
         files={"call": ("a.wav", support.make_wav())},
     )
-    response = await client.get(created.json()["audio_url"], headers=authorize(acme))
+    response = await client.get(created.json()["audio_url"], headers=support.authorize(acme))
 
     assert response.headers["content-security-policy"] == "sandbox"
     assert response.headers["content-disposition"].startswith("inline;")
@@ -342,9 +344,9 @@ async def test_a_deleted_call_is_gone_with_everything(
     )
     path = f"/api/calls/{created.json()['call_id']}"
 
-    deleted = await client.delete(path, headers=authorize(acme))
-    again = await client.delete(path, headers=authorize(acme))
-    read = await client.get(path, headers=authorize(acme))
+    deleted = await client.delete(path, headers=support.authorize(acme))
+    again = await client.delete(path, headers=support.authorize(acme))
+    read = await client.get(path, headers=support.authorize(acme))
 
     assert (deleted.status_code, again.status_code) == (204, 204)
     assert (read.status_code, support.problem_of(read)) == (410, "gone")
@@ -356,7 +358,7 @@ async def test_deleting_needs_the_scope(api: Api, client: httpx.AsyncClient) -> 
     reader = await support.add_account(api.database, "readers", Scope.CALLS_READ)
     call_id = await support.add_call(api.database, reader)
 
-    response = await client.delete(f"/api/calls/{call_id}", headers=authorize(reader))
+    response = await client.delete(f"/api/calls/{call_id}", headers=support.authorize(reader))
 
     assert (response.status_code, support.problem_of(response)) == (403, "forbidden")
 
@@ -405,10 +407,14 @@ async def test_a_stream_shows_the_call_its_events_and_ends(
     last = await api_bus.publish_event(completed(call_id))
 
     path = f"/api/calls/{call_id}/events"
-    events = await read_events(client, path, authorize(acme))
-    resumed = await read_events(client, path, authorize(acme) | {"Last-Event-ID": str(first)})
-    finished = await client.get(path, headers=authorize(acme) | {"Last-Event-ID": str(last)})
-    replayed = await read_events(client, f"{path}?from=0", authorize(acme))
+    events = await read_events(client, path, support.authorize(acme))
+    resumed = await read_events(
+        client, path, support.authorize(acme) | {"Last-Event-ID": str(first)}
+    )
+    finished = await client.get(
+        path, headers=support.authorize(acme) | {"Last-Event-ID": str(last)}
+    )
+    replayed = await read_events(client, f"{path}?from=0", support.authorize(acme))
 
     assert [(id_, name) for id_, name, _ in events] == [
         ("", "snapshot"),
@@ -427,9 +433,11 @@ async def test_open_streams_and_polls_end_with_the_process(
 ) -> None:
     call_id = await support.add_call(api.database, acme)
     stream = asyncio.create_task(
-        read_events(client, f"/api/calls/{call_id}/events", authorize(acme))
+        read_events(client, f"/api/calls/{call_id}/events", support.authorize(acme))
     )
-    poll = asyncio.create_task(client.get(f"/api/calls/{call_id}?wait=30", headers=authorize(acme)))
+    poll = asyncio.create_task(
+        client.get(f"/api/calls/{call_id}?wait=30", headers=support.authorize(acme))
+    )
     await waiting.wait_until(lambda: support.count_listeners() == 2, 5, "both listen")
 
     api.process.stop()
@@ -449,9 +457,9 @@ async def test_a_call_that_waits_is_cancelled_at_once(
     )
     path = f"/api/calls/{created.json()['call_id']}"
 
-    cancelled = await client.post(f"{path}/cancel", headers=authorize(acme))
-    again = await client.post(f"{path}/cancel", headers=authorize(acme))
-    events = await read_events(client, f"{path}/events", authorize(acme))
+    cancelled = await client.post(f"{path}/cancel", headers=support.authorize(acme))
+    again = await client.post(f"{path}/cancel", headers=support.authorize(acme))
+    events = await read_events(client, f"{path}/events", support.authorize(acme))
 
     assert (cancelled.status_code, cancelled.json()["status"]) == (202, "cancelled")
     assert (again.status_code, support.problem_of(again)) == (409, "already_finished")

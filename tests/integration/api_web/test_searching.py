@@ -7,10 +7,6 @@ from tests.integration.api_web import support
 from tests.integration.api_web.support import Account, Api
 
 
-def authorize(account: Account) -> dict[str, str]:
-    return {"X-Api-Key": account.key}
-
-
 async def add_completed(api: Api, account: Account, count: int = 1) -> list[str]:
     ids = [await support.add_call(api.database, account) for _ in range(count)]
     for call_id in ids:
@@ -21,7 +17,7 @@ async def add_completed(api: Api, account: Account, count: int = 1) -> list[str]
 async def test_a_found_call_shows_where(api: Api, client: httpx.AsyncClient, acme: Account) -> None:
     [call_id] = await add_completed(api, acme)
     await support.add_call(api.database, acme)
-    page = (await client.get("/api/calls?q=ANN", headers=authorize(acme))).json()
+    page = (await client.get("/api/calls?q=ANN", headers=support.authorize(acme))).json()
 
     [item] = page["items"]
     assert item["id"] == call_id
@@ -44,7 +40,7 @@ async def test_without_a_query_there_are_no_highlights(
     api: Api, client: httpx.AsyncClient, acme: Account, query: str
 ) -> None:
     await add_completed(api, acme)
-    page = (await client.get(f"/api/calls{query}", headers=authorize(acme))).json()
+    page = (await client.get(f"/api/calls{query}", headers=support.authorize(acme))).json()
 
     [item] = page["items"]
     assert "highlights" not in item
@@ -57,7 +53,7 @@ async def test_pages_of_hits_follow_each_other(
     seen, cursor = [], ""
     while cursor is not None:
         url = f"/api/calls?q=help&status=completed&limit=2&cursor={cursor}".removesuffix("&cursor=")
-        page = (await client.get(url, headers=authorize(acme))).json()
+        page = (await client.get(url, headers=support.authorize(acme))).json()
         seen += [item["id"] for item in page["items"]]
         cursor = page["next_cursor"]
 
@@ -70,7 +66,7 @@ async def test_another_company_finds_nothing(
     await add_completed(api, acme)
     globex = await support.add_account(api.database, "globex")
 
-    response = await client.get("/api/calls?q=ann", headers=authorize(globex))
+    response = await client.get("/api/calls?q=ann", headers=support.authorize(globex))
 
     assert response.json() == {"items": [], "next_cursor": None}
 
@@ -92,6 +88,6 @@ async def test_another_company_finds_nothing(
 async def test_hostile_text_gets_an_ordinary_answer(
     client: httpx.AsyncClient, acme: Account, text: str, status: int
 ) -> None:
-    response = await client.get(f"/api/calls?q={text}", headers=authorize(acme))
+    response = await client.get(f"/api/calls?q={text}", headers=support.authorize(acme))
 
     assert response.status_code == status

@@ -10,8 +10,8 @@ from parlance.api.db.session import Database
 from parlance.api.domain.calls import queries as calls
 from parlance.api.domain.calls.queries import CallFilter, FoundCall
 from parlance.api.domain.search import finding
-from parlance.api.domain.search.finding import Found
-from parlance.api.domain.search.pages import PageSearch
+from parlance.api.domain.search.finding import FetchTexts, Found
+from parlance.api.domain.search.pages import DEFAULT_ROW_LIMITS, PageSearch, RowLimits
 from parlance.api.domain.tickets import searching
 from parlance.api.http.paging import Order, Page
 from sqlmodel import col
@@ -92,11 +92,15 @@ async def search_tickets(
     *conditions: sa.ColumnElement[bool],
     limit: int = 50,
     cursor: str | None = None,
+    row_limits: RowLimits = DEFAULT_ROW_LIMITS,
+    fetch_texts: FetchTexts = searching.fetch_texts,
 ) -> Found:
     order = Order(col(tables.Ticket.created_at), col(tables.Ticket.id))
     async with database.company_session(company.id) as session:
-        search = PageSearch(session, company.id, searching.SEARCHED, conditions, order, limit)
-        return await finding.find(search, text, cursor, searching.fetch_texts)
+        search = PageSearch(
+            session, company.id, searching.SEARCHED, conditions, order, limit, row_limits
+        )
+        return await finding.find(search, text, cursor, fetch_texts)
 
 
 async def search_calls(
@@ -106,11 +110,17 @@ async def search_calls(
     *,
     limit: int = 50,
     cursor: str | None = None,
+    row_limits: RowLimits = DEFAULT_ROW_LIMITS,
     **filters: Any,
 ) -> Page[FoundCall]:
     async with database.company_session(company.id) as session:
         return await calls.fetch_page(
-            session, company.id, CallFilter(q=text, **filters), limit=limit, cursor=cursor
+            session,
+            company.id,
+            CallFilter(q=text, **filters),
+            limit=limit,
+            cursor=cursor,
+            row_limits=row_limits,
         )
 
 

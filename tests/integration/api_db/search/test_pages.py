@@ -1,11 +1,13 @@
 """Pages of hits: what is found, in which order, within which filters, and how much a page costs."""
 
+import functools
 import uuid
 
 import pytest
 from parlance.api.db import tables
 from parlance.api.db.session import Database
-from parlance.api.domain.search import highlights, pages
+from parlance.api.domain.search import highlights
+from parlance.api.domain.search.pages import RowLimits
 from parlance.api.domain.tickets import searching
 from parlance.api.http.errors import Refused
 from parlance.contracts.calls import CallStatus
@@ -14,12 +16,13 @@ from sqlmodel import col
 from tests.integration.api_db.search import support
 from tests.integration.api_db.support import Tenant
 
+WAYS = {"checked one by one": RowLimits(), "named by the index": RowLimits(first=(1,))}
+"""Both ways to a page, which need many rows to differ otherwise."""
 
-@pytest.fixture(params=["checked one by one", "named by the index"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to a page, which need many rows to differ otherwise."""
-    if request.param == "named by the index":
-        monkeypatch.setattr(pages, "FIRST_ROWS", (1,))
+
+@pytest.fixture(params=list(WAYS))
+def way(request: pytest.FixtureRequest) -> RowLimits:
+    return WAYS[request.param]
 
 
 @pytest.mark.parametrize(
@@ -45,9 +48,13 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
         ("-refund", []),
     ],
 )
-@pytest.mark.usefixtures("way")
 async def test_what_a_query_finds(
-    database: Database, acme: Tenant, globex: Tenant, text: str, expected: list[int]
+    database: Database,
+    acme: Tenant,
+    globex: Tenant,
+    way: RowLimits,
+    text: str,
+    expected: list[int],
 ) -> None:
     texts = [
         "Where is the refund? ann@example.com",
@@ -66,10 +73,11 @@ async def test_what_a_query_finds(
         for place, each in enumerate(texts)
     ]
 
-    found = support.list_ids(await support.search_tickets(database, acme, text))
-    assert found == [tickets[place] for place in expected]
-    found = support.list_call_ids(await support.search_calls(database, acme, text))
-    assert found == [calls[place] for place in expected]
+    found = await support.search_tickets(database, acme, text, row_limits=way)
+    found_calls = await support.search_calls(database, acme, text, row_limits=way)
+
+    assert support.list_ids(found) == [tickets[place] for place in expected]
+    assert support.list_call_ids(found_calls) == [calls[place] for place in expected]
 
 
 async def test_a_ticket_is_found_by_words_of_several_messages_and_of_its_subject(
@@ -90,9 +98,8 @@ async def test_a_call_is_found_by_the_words_of_one_segment(
     assert (await support.search_calls(database, acme, "one two")).items == []
 
 
-@pytest.mark.usefixtures("way")
 async def test_pages_follow_each_other_without_gap_or_repeat(
-    database: Database, acme: Tenant
+    database: Database, acme: Tenant, way: RowLimits
 ) -> None:
     added = [
         await support.add_ticket(database, acme, "red" if place % 3 else "blue", place=place)
@@ -102,7 +109,9 @@ async def test_pages_follow_each_other_without_gap_or_repeat(
     seen: list[uuid.UUID] = []
     cursor = None
     while True:
-        found = await support.search_tickets(database, acme, "red", limit=4, cursor=cursor)
+        found = await support.search_tickets(
+            database, acme, "red", limit=4, cursor=cursor, row_limits=way
+        )
         seen += support.list_ids(found)
         cursor = found.page.next_cursor
         if cursor is None:
@@ -114,10 +123,9 @@ async def test_pages_follow_each_other_without_gap_or_repeat(
 
 @pytest.mark.parametrize("way_of_check", ["phrase", "beginning"])
 async def test_a_page_that_costs_too_much_ends_early_and_goes_on(
-    database: Database, acme: Tenant, monkeypatch: pytest.MonkeyPatch, way_of_check: str
+    database: Database, acme: Tenant, way_of_check: str
 ) -> None:
-    monkeypatch.setattr(pages, "FIRST_ROWS", (1,))
-    monkeypatch.setattr(pages, "MAX_CANDIDATES", 5)
+    few = RowLimits(first=(1,), named=5)
     text = {"phrase": '"red car"', "beginning": "red carp*"}[way_of_check]
     wanted = {0: "a red car or a carpet that is red", 11: "red car carpet"}
     added = [
@@ -128,7 +136,7 @@ async def test_a_page_that_costs_too_much_ends_early_and_goes_on(
     sizes: list[int] = []
     cursor = None
     while True:
-        found = await support.search_tickets(database, acme, text, cursor=cursor)
+        found = await support.search_tickets(database, acme, text, cursor=cursor, row_limits=few)
         seen += support.list_ids(found)
         sizes.append(len(found.page.items))
         cursor = found.page.next_cursor
@@ -139,8 +147,7 @@ async def test_a_page_that_costs_too_much_ends_early_and_goes_on(
     assert sizes == [1, 0, 1]
 
 
-@pytest.mark.usefixtures("way")
-async def test_other_filters_hold(database: Database, acme: Tenant) -> None:
+async def test_other_filters_hold(database: Database, acme: Tenant, way: RowLimits) -> None:
     for place in range(6):
         await support.add_ticket(
             database, acme, "red", place=place, status="open" if place % 2 else "closed"
@@ -153,23 +160,32 @@ async def test_other_filters_hold(database: Database, acme: Tenant) -> None:
             status=CallStatus.COMPLETED if place % 2 else CallStatus.FAILED,
         )
     is_open = col(tables.Ticket.status) == "open"
-    tickets = await support.search_tickets(database, acme, "red", is_open)
-    calls = await support.search_calls(database, acme, "red", status=CallStatus.COMPLETED)
+    tickets = await support.search_tickets(database, acme, "red", is_open, row_limits=way)
+    calls = await support.search_calls(
+        database, acme, "red", status=CallStatus.COMPLETED, row_limits=way
+    )
 
     moments = [support.build_moment(place) for place in (5, 3, 1)]
     assert [key.at for key in tickets.page.items] == moments
     assert [item.call.created_at for item in calls.items] == moments
 
 
-@pytest.mark.usefixtures("way")
 async def test_with_updated_since_the_oldest_change_comes_first(
-    database: Database, acme: Tenant
+    database: Database, acme: Tenant, way: RowLimits
 ) -> None:
     added = [await support.add_call(database, acme, "red", place=place) for place in range(5)]
     since = support.build_moment(1)
-    first = await support.search_calls(database, acme, "red", updated_since=since, limit=3)
+    first = await support.search_calls(
+        database, acme, "red", updated_since=since, limit=3, row_limits=way
+    )
     second = await support.search_calls(
-        database, acme, "red", updated_since=since, limit=3, cursor=first.next_cursor
+        database,
+        acme,
+        "red",
+        updated_since=since,
+        limit=3,
+        cursor=first.next_cursor,
+        row_limits=way,
     )
 
     assert support.list_call_ids(first) == added[1:4]
@@ -209,13 +225,13 @@ async def test_highlights_of_a_call_are_segments_that_match(
 
 
 async def test_huge_conversations_are_found_without_highlights(
-    database: Database, acme: Tenant, monkeypatch: pytest.MonkeyPatch
+    database: Database, acme: Tenant
 ) -> None:
-    monkeypatch.setattr(searching, "MAX_PAGE_BYTES", 4000)
     small = await support.add_ticket(database, acme, "a refund", place=1)
     # As it is stored it has a hundredth of that.
     await support.add_ticket(database, acme, "refund " * 10_000, place=0)
-    found = await support.search_tickets(database, acme, "refund")
+    few_bytes = functools.partial(searching.fetch_texts, max_bytes=4000)
+    found = await support.search_tickets(database, acme, "refund", fetch_texts=few_bytes)
 
     assert len(found.page.items) == 2
     assert list(found.highlights) == [small]
@@ -239,15 +255,19 @@ async def test_huge_conversations_are_found_without_highlights(
         "a'b'''' \"c'd\"",
     ],
 )
-@pytest.mark.usefixtures("way")
-async def test_hostile_text_is_only_a_query(database: Database, acme: Tenant, text: str) -> None:
+async def test_hostile_text_is_only_a_query(
+    database: Database, acme: Tenant, way: RowLimits, text: str
+) -> None:
     await support.add_ticket(database, acme, "something else")
     await support.add_ticket(database, acme, "something else")
     await support.add_call(database, acme, "something else")
     await support.add_call(database, acme, "something else")
 
-    assert (await support.search_tickets(database, acme, text)).page.items == []
-    assert (await support.search_calls(database, acme, text)).items == []
+    tickets = await support.search_tickets(database, acme, text, row_limits=way)
+    calls = await support.search_calls(database, acme, text, row_limits=way)
+
+    assert tickets.page.items == []
+    assert calls.items == []
 
 
 @pytest.mark.parametrize("text", ["red", "?!"])

@@ -10,6 +10,7 @@ from parlance.api.domain.calls import deleting, searching
 from parlance.api.domain.search import lists
 from parlance.api.domain.search.highlights import Highlight
 from parlance.api.domain.search.lists import Listed
+from parlance.api.domain.search.pages import DEFAULT_ROW_LIMITS, RowLimits
 from parlance.api.http.errors import Refused
 from parlance.api.http.paging import Order, Page
 from parlance.contracts.calls import CallStatus
@@ -95,6 +96,7 @@ async def fetch_page(
     *,
     limit: int,
     cursor: str | None,
+    row_limits: RowLimits = DEFAULT_ROW_LIMITS,
 ) -> Page[FoundCall]:
     """Newest first, or oldest change first."""
     call, by_change = tables.Call, wanted.updated_since is not None
@@ -107,7 +109,15 @@ async def fetch_page(
         searching.SEARCHED,
         searching.fetch_texts,
     )
-    return await lists.fetch_page(session, company_id, listed, wanted.q, limit=limit, cursor=cursor)
+    return await lists.fetch_page(
+        session,
+        company_id,
+        listed,
+        wanted.q,
+        limit=limit,
+        cursor=cursor,
+        row_limits=row_limits,
+    )
 
 
 def _select(company_id: uuid.UUID) -> sa.Select[tables.Call, tables.User]:

@@ -12,7 +12,12 @@ from parlance.api.db import tables
 from parlance.api.domain.search import finding
 from parlance.api.domain.search.finding import FetchTexts, Found
 from parlance.api.domain.search.highlights import Highlight
-from parlance.api.domain.search.pages import PageSearch, Searched
+from parlance.api.domain.search.pages import (
+    DEFAULT_ROW_LIMITS,
+    PageSearch,
+    RowLimits,
+    Searched,
+)
 from parlance.api.http import paging
 from parlance.api.http.paging import Key, Order, Page
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -43,11 +48,20 @@ async def fetch_page(
     *,
     limit: int,
     cursor: str | None,
+    row_limits: RowLimits = DEFAULT_ROW_LIMITS,
 ) -> Page[_Item]:
     """Raises Refused. A blank text is no search."""
     order = listed.order
     if text is not None and text.strip():
-        search = PageSearch(session, company_id, listed.searched, listed.conditions, order, limit)
+        search = PageSearch(
+            session,
+            company_id,
+            listed.searched,
+            listed.conditions,
+            order,
+            limit,
+            row_limits,
+        )
         found = await finding.find(search, text, cursor, listed.fetch_texts)
         return await _fetch_found(session, listed, found)
     query = listed.select.where(*listed.conditions).add_columns(order.moment, order.id)

@@ -23,12 +23,6 @@ from parlance.api.http import paging
 from parlance.api.http.paging import Key, Order, Page
 from sqlalchemy.ext.asyncio import AsyncSession
 
-FIRST_ROWS = (100, 300)
-"""Checked one by one before the index is asked, in two steps: a row takes 20 to 30 us, and the most
-common words fill a page with the first step."""
-MAX_CANDIDATES = 1000
-"""Checked of what the index names."""
-
 _Keys = sa.Select[datetime, uuid.UUID]
 
 
@@ -44,6 +38,20 @@ class Searched:
 
 
 @dataclass(frozen=True, slots=True)
+class RowLimits:
+    """How many rows one request checks."""
+
+    first: tuple[int, ...] = (100, 300)
+    """Of the list, one by one before the index is asked, in steps: a row takes 20 to 30 us, and the
+    most common words fill a page with the first step."""
+    named: int = 1000
+    """Of those that the index names."""
+
+
+DEFAULT_ROW_LIMITS = RowLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class PageSearch:
     """What one request asks of one list."""
 
@@ -54,11 +62,12 @@ class PageSearch:
     """The other filters, on the list's own table."""
     order: Order
     limit: int
+    row_limits: RowLimits = DEFAULT_ROW_LIMITS
 
     async def find(self, query: Query, cursor: str | None) -> Page[Key]:
         """The keys of the hits. Raises Refused for a cursor that `paging` did not make."""
         hits: list[Key] = []
-        for size in FIRST_ROWS:
+        for size in self.row_limits.first:
             rows = await self._check(self._select(), query, size, cursor)
             hits += [key for key, is_hit in rows if is_hit]
             if len(hits) > self.limit or len(rows) < size:
@@ -67,10 +76,10 @@ class PageSearch:
         named = self._select_named(query.candidate)
         if query.is_candidate_exact:
             return self._build_page(hits + await self._fetch(named, self.limit + 1, cursor))
-        rows = await self._check(named, query, MAX_CANDIDATES, cursor)
+        rows = await self._check(named, query, self.row_limits.named, cursor)
         hits += [key for key, is_hit in rows if is_hit]
         page = self._build_page(hits)
-        if page.next_cursor is None and len(rows) == MAX_CANDIDATES:
+        if page.next_cursor is None and len(rows) == self.row_limits.named:
             return Page(page.items, paging.format_cursor(rows[-1][0]))
         return page
 

@@ -24,7 +24,11 @@ SEARCHED = Searched(
 
 
 async def fetch_texts(
-    search: PageSearch, query: Query, ids: Sequence[uuid.UUID]
+    search: PageSearch,
+    query: Query,
+    ids: Sequence[uuid.UUID],
+    *,
+    max_bytes: int = MAX_PAGE_BYTES,
 ) -> Mapping[uuid.UUID, list[Text]]:
     ticket, content = tables.Ticket, tables.TicketContent
     place = sa.func.array_position(
@@ -44,7 +48,7 @@ async def fetch_texts(
     select = (
         sa.select(sized.c.id, sized.c.subject, col(content.messages))
         .join(content, col(content.ticket_id) == sized.c.id)
-        .where(sized.c.read_bytes <= MAX_PAGE_BYTES, col(content.company_id) == search.company_id)
+        .where(sized.c.read_bytes <= max_bytes, col(content.company_id) == search.company_id)
     )
     rows = await search.session.execute(select)
     return {id_: _build_texts(subject, messages) for id_, subject, messages in rows}
