@@ -31,7 +31,7 @@ _UNKNOWN = Counter(
 PARALLEL_SUBJECTS = 16
 """Calls, tickets... worked on at the same time; each takes one database connection."""
 PULL_WAIT_SECONDS = 5.0
-GATHER_SECONDS = 0.025
+GATHER_SECONDS = 0.05
 """Events that come sooner after one another are waited for, so that they are taken, and written, in
 one go. An event that comes alone never waits."""
 FIRST_PAUSE_SECONDS = 0.5
