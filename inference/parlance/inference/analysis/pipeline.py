@@ -107,6 +107,8 @@ class Analyst:
         `deadline_seconds` counts from the start of this document's turn and does not bound
         remote analysers, which have deadlines of their own.
         """
+        if not self._remote_analyzers:  # nothing to wait for beside it: spares the tasks
+            return await self._analyze_here(document, rules, deadline_seconds)
         local, ended = await asyncio.gather(
             self._analyze_here(document, rules, deadline_seconds),
             remote.run_all(self._remote_analyzers, document),

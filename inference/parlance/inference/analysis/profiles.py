@@ -5,6 +5,7 @@ To add one: a module in `analyzers/` with its pure function and its class, its p
 """
 
 import dataclasses
+import functools
 import graphlib
 import hashlib
 import json
@@ -43,8 +44,14 @@ def build_lexical(rules: TrackerRules | None) -> tuple[Analyzer, ...]:
 def plan_order(analyzers: Sequence[Analyzer]) -> tuple[Analyzer, ...]:
     """Each after what it needs, otherwise as listed. Raises graphlib.CycleError, KeyError."""
     by_name = {analyzer.name: analyzer for analyzer in analyzers}
-    graph = {analyzer.name: analyzer.needs for analyzer in analyzers}
-    return tuple(by_name[name] for name in graphlib.TopologicalSorter(graph).static_order())
+    needs = tuple((analyzer.name, analyzer.needs) for analyzer in analyzers)
+    return tuple(by_name[name] for name in _plan_names(needs))
+
+
+@functools.lru_cache(maxsize=16)
+def _plan_names(needs: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[str, ...]:
+    """Kept, since every document of a kind asks for the same order."""
+    return tuple(graphlib.TopologicalSorter(dict(needs)).static_order())
 
 
 def list_for(document: Document, analyzers: Sequence[Analyzer]) -> tuple[Analyzer, ...]:
@@ -69,6 +76,13 @@ def hash_config(analyzer: object) -> str:
     Name, version and this are the key of a result: the same key and the same document give the
     same result.
     """
+    return _hash_options(analyzer)
+
+
+@functools.lru_cache(maxsize=32)
+def _hash_options(analyzer: object) -> str:
+    """Kept, since every document asks for it; not for many, since the rules of a company may take
+    up to some hundred kilobytes."""
     if not dataclasses.is_dataclass(analyzer) or not dataclasses.fields(analyzer):
         return ""
     options = {

@@ -16,7 +16,7 @@ from parlance.inference.analysis.reports import Ended
 
 
 class RemoteAnalyzer(Protocol):
-    """Like an `analyzers.base.Analyzer`, but it waits instead of computing."""
+    """Like an `analyzers.base.Analyzer`, but it waits instead of computing; as hashable."""
 
     name: ClassVar[str]
     version: ClassVar[str]

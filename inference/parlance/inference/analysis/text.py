@@ -22,7 +22,7 @@ _WORD = re.compile(
     r"(?:'[^\W_]+)*"
 )
 _CHUNK = re.compile(r"\S+")
-_COUNTED = re.compile(r"[^\W_]\S*")
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 # The look-behind starts a match at the first mark of a row only: linear on "........" too.
 _SENTENCE_END = re.compile(r"""(?<![.!?…؟])[.!?…؟]+["'”’)\]]*(?=\s|$)|[。！？]+""")
 _SENTENCE_MARKS = (".", "!", "?", "…", "؟", "。", "！", "？")
@@ -62,7 +62,18 @@ _recall_words = functools.lru_cache(maxsize=_REMEMBERED)(_find_words)
 
 def count_words(text: str) -> int:
     """Words as people count them: parts between spaces that hold a letter or digit."""
-    return len(_COUNTED.findall(text))
+    return _recall_count(text) if len(text) <= _SHORT_CHARACTERS else _count_words(text)
+
+
+def _count_words(text: str) -> int:
+    parts = text.split()
+    # Few parts begin with anything else than a letter or digit, so the search is seldom needed.
+    return len(parts) - len(
+        [part for part in parts if not (part[0].isalnum() or _LETTER_OR_DIGIT.search(part))]
+    )
+
+
+_recall_count = functools.lru_cache(maxsize=_REMEMBERED)(_count_words)
 
 
 def split_chunks(text: str) -> list[tuple[int, int]]:
@@ -82,10 +93,11 @@ def _find_sentences(text: str) -> Sequence[tuple[int, int]]:
 def _iter_sentences(text: str) -> Iterator[tuple[int, int]]:
     begin = 0
     for match in _SENTENCE_END.finditer(text):
-        if _ABBREVIATION.search(text, max(begin, match.end() - 8), match.end()):
+        end = match.end()
+        if text[end - 1] == "." and _ABBREVIATION.search(text, max(begin, end - 8), end):
             continue
-        yield from _cut_long(text, begin, match.end())
-        begin = match.end()
+        yield from _cut_long(text, begin, end)
+        begin = end
     yield from _cut_long(text, begin, len(text))
 
 
@@ -93,6 +105,13 @@ _recall_sentences = functools.lru_cache(maxsize=_REMEMBERED)(_find_sentences)
 
 
 def _cut_long(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """(begin, end) of pieces of at most `MAX_SENTENCE_WORDS`, without the spaces around them."""
+    if end - begin < 2 * MAX_SENTENCE_WORDS:  # too short for more words than that
+        content = text[begin:end]
+        begin, end = end - len(content.lstrip()), begin + len(content.rstrip())
+        if begin < end:
+            yield begin, end
+        return
     chunks = [match.span() for match in _CHUNK.finditer(text, begin, end)]
     for first in range(0, len(chunks), MAX_SENTENCE_WORDS):
         piece = chunks[first : first + MAX_SENTENCE_WORDS]

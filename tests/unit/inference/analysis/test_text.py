@@ -66,6 +66,13 @@ def test_words_are_counted_as_people_count_them(content: str, expected: int) -> 
     assert text.count_words(content) == expected
 
 
+@given(st.text() | st.text(alphabet="a1_é². '\n\u3000\x1c字"))
+def test_a_part_counts_if_it_holds_a_letter_or_digit(content: str) -> None:
+    parts = [part for part in content.split() if any(map(str.isalnum, part))]
+
+    assert text.count_words(content) == len(parts)
+
+
 def test_words_are_compared_without_case_and_with_plain_apostrophes() -> None:
     assert [word.text for word in text.split_words("DON’T Straße 'quoted'")] == [
         "don't",
@@ -83,6 +90,7 @@ def test_words_lie_where_they_say(content: str) -> None:
 @given(st.text(alphabet="ab .?!'。\n"))
 def test_sentences_hold_all_of_the_text_but_spaces(content: str) -> None:
     assert "".join("".join(sentences_of(content)).split()) == "".join(content.split())
+    assert all(sentence and sentence == sentence.strip() for sentence in sentences_of(content))
 
 
 @pytest.mark.parametrize("piece", [".", "?", '."', "a.", ". ", "'", "a'", "' ", "? "])

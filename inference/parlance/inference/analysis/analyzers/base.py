@@ -27,7 +27,7 @@ class Findings(Value):
 
 
 class Analyzer(Protocol):
-    """One kind of insight. Its dataclass fields are its options."""
+    """One kind of insight. Its dataclass fields are its options, all of them hashable."""
 
     name: ClassVar[str]
     version: ClassVar[str]

@@ -4,7 +4,6 @@ Two sides wait for each other: the customer and the agent. What bots and systems
 and answers nobody. Every formula is in docs/reference/insights.md with a worked example.
 """
 
-import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ from parlance.inference.analysis.passages import Sentence
 _OTHER_SIDE = {Role.AGENT: Role.CUSTOMER, Role.CUSTOMER: Role.AGENT}
 _MAX_THANKS_WORDS = 12
 
-_ENDING = re.compile("resolved|solved|clos", re.IGNORECASE)
+_ENDINGS = ("solved", "clos")
 """A sentence without any of these says nothing of an end; most are sorted out here."""
 _ENDED_WORDS = frozenset(["resolved", "solved", "closed"])
 _ENDED_BEFORE = frozenset(
@@ -174,7 +173,8 @@ def _find_reopenings(
 
 def says_end(sentence: str) -> bool:
     """Whether the sentence says that all is resolved, or that the ticket is closed. English."""
-    if not _ENDING.search(sentence) or text.is_question(sentence):
+    folded = sentence.casefold()
+    if not any(ending in folded for ending in _ENDINGS) or text.is_question(sentence):
         return False
     words = [word.text for word in text.split_words(sentence)]
     if not _HEDGES.isdisjoint(words):
@@ -183,11 +183,13 @@ def says_end(sentence: str) -> bool:
 
 
 def _is_end(words: Sequence[str], place: int) -> bool:
-    before = words[max(0, place - _NEAR_WORDS) : place]
-    behind = words[place + 1 : place + 1 + _NEAR_WORDS]
-    if words[place] in _ENDED_WORDS and (len(words) == 1 or not _ENDED_BEFORE.isdisjoint(before)):
-        return True
-    return words[place] in _CLOSING_WORDS and not _CLOSED_THINGS.isdisjoint(behind)
+    if words[place] in _ENDED_WORDS:
+        before = words[max(0, place - _NEAR_WORDS) : place]
+        if len(words) == 1 or not _ENDED_BEFORE.isdisjoint(before):
+            return True
+    if words[place] in _CLOSING_WORDS:
+        return not _CLOSED_THINGS.isdisjoint(words[place + 1 : place + 1 + _NEAR_WORDS])
+    return False
 
 
 def is_mere_thanks(content: str) -> bool:

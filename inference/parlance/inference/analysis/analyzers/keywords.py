@@ -4,6 +4,7 @@ Frantzi, Ananiadou and Mima, "Automatic recognition of multi-word terms: the C-v
 method" (2000), with log2(length + 1) so that single words score too.
 """
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
@@ -44,11 +45,12 @@ def find_keywords(
 
     A phrase is a row of words of one sentence without stop words, numbers or punctuation between.
     """
-    rows = [[_key(row) for row in _split_rows(sentence.text, stopwords)] for sentence in sentences]
+    rows = [list(_split_rows(sentence.text, stopwords)) for sentence in sentences]
     counts = _count_phrases(rows, options.max_words)
     scores = _score(counts)
-    ranked = sorted(scores, key=lambda phrase: (-scores[phrase], phrase))
-    best = _without_parts(ranked, counts, options.limit)
+    # Sorting keeps the order of equals, also in reverse.
+    ranked = sorted(sorted(scores), key=scores.__getitem__, reverse=True)
+    best = _without_parts(ranked, options.limit)
     places = _find_places(sentences, rows, best, options)
     return tuple(
         Keyword(
@@ -61,42 +63,43 @@ def find_keywords(
     )
 
 
-def _split_rows(sentence: str, stopwords: Collection[str]) -> Iterator[list[text.Word]]:
+def _split_rows(sentence: str, stopwords: Collection[str]) -> Iterator[Phrase]:
     """Rows of content words. Anything but spaces between two words ends a row."""
-    row: list[text.Word] = []
-    for word in text.split_words(sentence):
-        content = word.text
+    row: list[str] = []
+    row_end = 0
+    for word, begin, end in text.split_words(sentence):
         is_content = (
-            len(content) >= _MIN_LETTERS
-            and content not in stopwords
-            and (content.isalpha() or not any(map(str.isdigit, content)))
+            word not in stopwords
+            and len(word) >= _MIN_LETTERS
+            and (word.isalpha() or not any(map(str.isdigit, word)))
         )
-        if row and (not is_content or not sentence[row[-1].end : word.begin].isspace()):
-            yield row
+        if row and not (is_content and sentence[row_end:begin].isspace()):
+            yield tuple(row)
             row = []
         if is_content:
-            row.append(word)
+            row.append(word.removesuffix("'s"))
+            row_end = end
     if row:
-        yield row
+        yield tuple(row)
 
 
-def _phrases(row: Phrase, max_words: int) -> Iterator[Phrase]:
-    for length in range(1, max_words + 1):
-        for first in range(len(row) - length + 1):
-            yield row[first : first + length]
-
-
-def _key(words: Sequence[text.Word]) -> Phrase:
-    return tuple(word.text.removesuffix("'s") for word in words)
+def _phrases(row: Phrase, max_words: int) -> Sequence[Phrase]:
+    if len(row) == 1:
+        return (row,)
+    return [
+        row[first : first + length]
+        for length in range(1, min(max_words, len(row)) + 1)
+        for first in range(len(row) - length + 1)
+    ]
 
 
 def _count_phrases(rows: Sequence[Sequence[Phrase]], max_words: int) -> dict[Phrase, int]:
     """Phrases said often enough. Words first: a phrase is no more frequent than its words, and
     counting every phrase of a day-long call would take memory for nothing."""
-    singles = Counter(word for said in rows for row in said for word in row)
     phrases = (phrase for said in rows for row in said for phrase in _phrases(row, max_words))
-    if singles.total() < _LONG_CALL_WORDS:
-        return dict(Counter(phrases))
+    if sum(len(row) for said in rows for row in said) < _LONG_CALL_WORDS:
+        return Counter(phrases)
+    singles = Counter(word for said in rows for row in said for word in row)
     frequent = {word for word, count in singles.items() if count >= 2}
     counts = Counter(filter(frequent.issuperset, phrases))
     return {phrase: count for phrase, count in counts.items() if count >= 2}
@@ -106,10 +109,12 @@ def _score(counts: dict[Phrase, int]) -> dict[Phrase, float]:
     """C-value: log2(words + 1) x (count - mean count of the longer phrases it is part of)."""
     longer: dict[Phrase, list[int]] = defaultdict(list)
     for phrase, count in counts.items():
-        for part in _parts(phrase):
-            longer[part].append(count)
+        if len(phrase) > 1:
+            for part in _parts(phrase):
+                longer[part].append(count)
     return {
-        phrase: math.log2(len(phrase) + 1) * (count - _mean(longer.get(phrase, [])))
+        phrase: math.log2(len(phrase) + 1)
+        * (count - (_mean(longer[phrase]) if phrase in longer else 0.0))
         for phrase, count in counts.items()
     }
 
@@ -124,18 +129,21 @@ def _parts(phrase: Phrase) -> set[Phrase]:
 
 
 def _mean(counts: Sequence[int]) -> float:
-    return sum(counts) / len(counts) if counts else 0.0
+    return sum(counts) / len(counts)
 
 
-def _without_parts(ranked: Sequence[Phrase], counts: dict[Phrase, int], limit: int) -> list[Phrase]:
+def _without_parts(ranked: Sequence[Phrase], limit: int) -> list[Phrase]:
     """The first ones, leaving out any that is part of a chosen phrase or contains one."""
-    best: list[Phrase] = []
+    best: dict[Phrase, None] = {}
+    parts_of_best: set[Phrase] = set()
     for phrase in ranked:
         if len(best) == limit:
             break
-        if not any(chosen in _parts(phrase) or phrase in _parts(chosen) for chosen in best):
-            best.append(phrase)
-    return best
+        parts = _parts(phrase)
+        if phrase not in parts_of_best and best.keys().isdisjoint(parts):
+            best[phrase] = None
+            parts_of_best.update(parts)
+    return list(best)
 
 
 def _find_places(
@@ -146,8 +154,10 @@ def _find_places(
 ) -> dict[Phrase, list[Span]]:
     """Sentences that say each phrase: its first `max_spans` occurrences."""
     places: dict[Phrase, list[Span]] = {phrase: [] for phrase in phrases}
+    words = {word for phrase in phrases for word in phrase}
     for sentence, said in zip(sentences, rows, strict=True):
-        for row in said:
+        # Most rows hold none of the words, let alone a phrase.
+        for row in itertools.filterfalse(words.isdisjoint, said):
             for phrase in filter(places.__contains__, _phrases(row, options.max_words)):
                 if len(places[phrase]) < options.max_spans:
                     places[phrase].append(sentence.span)

@@ -53,12 +53,14 @@ def search_document(document: Document, language: str) -> tuple[PiiFindings, dic
     for unit in document.units:
         content = unit.full_text or unit.text
         found = find_pii(content, language, lookups)
+        if not found:
+            continue
         counts.update(one.type.value for one in found)
         spans += (
             PiiSpan(type=one.type, segment_id=unit.id, begin=one.begin, end=one.end)
             for one in found[: MAX_SPANS - len(spans)]
         )
-        if found and document.redact_pii:
+        if document.redact_pii:
             redacted[unit.id] = candidates.redact(content, found)
     return PiiFindings(counts=dict(counts), spans=tuple(spans)), redacted
 

@@ -20,8 +20,7 @@ _MAX_PAUSE_SECONDS = 1.5
 def find_sentences(document: Document) -> tuple[Sentence, ...]:
     """By time; in a document without time by the order of its units."""
     if not document.is_timed:
-        units = (unit for unit in document.units if unit.text.strip())
-        return tuple(sentence for unit in units for sentence in _split(Passage([unit])))
+        return tuple(sentence for unit in document.units for sentence in _split_untimed(unit))
     return tuple(
         sorted(
             sentence
@@ -47,6 +46,11 @@ def _join_unfinished(units: Sequence[Unit]) -> Iterator[Passage]:
         words += text.count_words(unit.text)
     if row:
         yield Passage(row)
+
+
+def _split_untimed(unit: Unit) -> Iterator[Sentence]:
+    for begin, end in text.split_sentences(unit.text):
+        yield Sentence(unit.start, unit.end, unit.speaker, unit.id, unit.text[begin:end])
 
 
 def _split(passage: Passage) -> Iterator[Sentence]:

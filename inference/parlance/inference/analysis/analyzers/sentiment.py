@@ -6,7 +6,8 @@ speech. The lexicon is read on first use, which takes some 50 ms.
 
 import functools
 import string
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -138,25 +139,24 @@ def _mean_of(items: Iterable[Scored]) -> Sentiment:
     return _mean((item.words, item.score) for item in items)
 
 
-def _part(items: Sequence[Scored], length: float, number: int, of: int) -> list[Scored]:
-    """Items whose middle lies in one of `of` equal parts of the document."""
-    return [
-        item
-        for item in items
-        if min(int(item.middle * of / length) if length else 0, of - 1) == number
-    ]
+def _divide(items: Sequence[Scored], length: float, of: int) -> Mapping[int, Sequence[Scored]]:
+    """Items by which of `of` equal parts of the document their middle lies in, from 0."""
+    parts: dict[int, list[Scored]] = defaultdict(list)
+    for item in items:
+        parts[min(int(item.middle * of / length) if length else 0, of - 1)].append(item)
+    return parts
 
 
 def _quarters(items: Sequence[Scored], length: float) -> tuple[Sentiment | None, ...]:
-    parts = (_part(items, length, number, 4) for number in range(4))
-    return tuple(_mean_of(part) if part else None for part in parts)
+    parts = _divide(items, length, 4)
+    return tuple(_mean_of(parts[n]) if n in parts else None for n in range(4))
 
 
 def _trend(items: Sequence[Scored], length: float) -> str:
-    first, last = _part(items, length, 0, 3), _part(items, length, 2, 3)
-    if not first or not last:
+    thirds = _divide(items, length, 3)
+    if 0 not in thirds or 2 not in thirds:
         return "stable"
-    change = round(_mean_of(last).score - _mean_of(first).score, 4)
+    change = round(_mean_of(thirds[2]).score - _mean_of(thirds[0]).score, 4)
     if change >= _TREND:
         return "improving"
     return "deteriorating" if change <= -_TREND else "stable"

@@ -6,6 +6,7 @@ so it works for any language written with spaces.
 """
 
 import heapq
+import itertools
 import math
 import operator
 from collections import Counter, defaultdict
@@ -79,13 +80,13 @@ def summarize(
 
 def vectorize(contents: Sequence[str]) -> list[Vector]:
     """TF-IDF of each text, scaled to length 1. idf = ln(1 + N / n) for a word in n of N texts."""
-    bags = [Counter(word.text for word in text.split_words(content)) for content in contents]
-    spread = Counter(word for bag in bags for word in bag)
+    bags = [Counter([word.text for word in text.split_words(content)]) for content in contents]
+    spread = Counter(itertools.chain.from_iterable(bags))
     idf = {word: math.log(1 + len(bags) / count) for word, count in spread.items()}
     vectors: list[Vector] = []
     for bag in bags:
         weights = {word: count * idf[word] for word, count in bag.items()}
-        length = math.sqrt(sum(weight * weight for weight in weights.values()))
+        length = math.sqrt(sum([weight * weight for weight in weights.values()]))
         vectors.append({word: weight / length for word, weight in weights.items()})
     return vectors
 
@@ -93,6 +94,8 @@ def vectorize(contents: Sequence[str]) -> list[Vector]:
 def _preselect(candidates: Sequence[Sentence], limit: int) -> tuple[list[Sentence], list[Vector]]:
     """The candidates nearest to the middle of all, in call order, and their vectors."""
     vectors = vectorize([sentence.text for sentence in candidates])
+    if len(candidates) <= limit:
+        return list(candidates), vectors
     middle: dict[str, float] = defaultdict(float)
     for vector in vectors:
         for word, weight in vector.items():
@@ -121,10 +124,9 @@ def rank(
     similarities: Sequence[Mapping[int, float]], options: SummaryOptions = DEFAULT
 ) -> list[float]:
     """PageRank over the similarities; a sentence like no other spreads its weight evenly."""
-    places = range(len(similarities))
     totals = [sum(row.values()) for row in similarities]
     # Full rows: at most `max_candidates` of them, and sums over them run in C.
-    matrix = [[row.get(j, 0.0) for j in places] for row in similarities]
+    matrix = [_fill(row, len(similarities)) for row in similarities]
     scores = [1 / len(similarities)] * len(similarities)
     for _ in range(options.max_rounds):
         fresh = _spread(scores, matrix, totals, options.damping)
@@ -133,6 +135,14 @@ def rank(
         if change < options.tolerance:
             break
     return scores
+
+
+def _fill(row: Mapping[int, float], length: int) -> list[float]:
+    """With 0 where the row has nothing."""
+    full = [0.0] * length
+    for j, similarity in row.items():
+        full[j] = similarity
+    return full
 
 
 def _spread(

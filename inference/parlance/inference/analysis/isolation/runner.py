@@ -14,7 +14,7 @@ from types import FrameType
 
 from parlance.contracts.analysis.insights import AnalyzerError
 from parlance.inference.analysis import profiles, reports
-from parlance.inference.analysis.analyzers.base import Analyzer, Shared
+from parlance.inference.analysis.analyzers.base import Analyzer, Findings, Shared
 from parlance.inference.analysis.documents import Document
 from parlance.inference.analysis.reports import Ended
 
@@ -51,10 +51,11 @@ def run_analyzers(
     session = _Session(document, failed=set(past.failed))
     queue = [a for a in profiles.plan_order(todo) if _is_due(a, todo, past)]
     ends_at = time.monotonic() + budget_seconds
-    for position, analyzer in enumerate(queue):
-        share = max(0.001, ends_at - time.monotonic()) / (len(queue) - position)
-        yield Began(analyzer.name, share)
-        yield session.run(analyzer, share)
+    with _handle_alarms():
+        for position, analyzer in enumerate(queue):
+            share = max(0.001, ends_at - time.monotonic()) / (len(queue) - position)
+            yield Began(analyzer.name, share)
+            yield session.run(analyzer, share)
 
 
 def _is_due(analyzer: Analyzer, todo: Sequence[Analyzer], past: Past) -> bool:
@@ -94,8 +95,7 @@ class _Session:
             )
 
         try:
-            with _alarm(share_seconds):
-                findings = analyzer.run(self.document, self.shared)
+            findings = _run_with_alarm(analyzer, self.document, self.shared, share_seconds)
         except _TimeIsUp:
             return fail(AnalyzerError.TIMED_OUT)
         except MemoryError:
@@ -112,16 +112,25 @@ class _Session:
 
 
 @contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raise _TimeIsUp in the main thread after so many seconds."""
+def _handle_alarms() -> Iterator[None]:
+    """An alarm raises _TimeIsUp in the main thread."""
     old: Callable[[int, FrameType | None], object] | int | None
     old = signal.signal(signal.SIGALRM, _ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
+
+
+def _run_with_alarm(
+    analyzer: Analyzer, document: Document, shared: Shared, seconds: float
+) -> Findings:
+    """Raises _TimeIsUp after so many seconds."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return analyzer.run(document, shared)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _ring(_signal: int, _frame: FrameType | None) -> None:

@@ -26,7 +26,13 @@ _DATE = re.compile(
 )
 
 
+_PART_OF_DATE = re.compile(r"\d[./-]\d|(?:19|20)\d\d")
+"""Every date holds it, and it is quicker to look for than the words."""
+
+
 def find_births(text: str) -> Iterator[Candidate]:
+    if not _PART_OF_DATE.search(text):
+        return
     for cue in _CUE.finditer(text):
         date = _DATE.search(text, cue.end(), cue.end() + _WITHIN_CHARACTERS)
         if date is not None:
