@@ -129,7 +129,8 @@ async def fetch_all(database: Database, table: type[tables.Table]) -> list[Any]:
 async def test_one_ticket_is_stored_with_its_document_and_sent(
     client: httpx.AsyncClient, database: Database, sender: Sender, settings: Settings
 ) -> None:
-    body = talk("Where is it?", "On its way.", external_id="Z-1", subject="Parcel")
+    question = "Where is it? " * 2000  # too large for a message
+    body = talk(question, "On its way.", external_id="Z-1", subject="Parcel")
 
     response = await client.post(PATH, json=body)
 
@@ -148,7 +149,7 @@ async def test_one_ticket_is_stored_with_its_document_and_sent(
     folder = pathlib.Path(settings.store.store_url.removeprefix("file://"))
     [path] = folder.rglob("document-*.json")
     document = TicketDocument.model_validate_json(path.read_bytes())
-    assert [message.text for message in document.messages] == ["Where is it?", "On its way."]
+    assert [message.text for message in document.messages] == [question, "On its way."]
 
 
 async def test_many_are_answered_one_by_one(
@@ -263,7 +264,7 @@ async def test_another_type_of_body_is_refused(client: httpx.AsyncClient) -> Non
 async def test_the_key_may_stand_in_the_body_and_is_stored_nowhere(
     anyone: httpx.AsyncClient, acme: Account, database: Database, settings: Settings
 ) -> None:
-    body = talk("Hello?", external_id="K-1")
+    body = talk("Hello? " * 3000, external_id="K-1")  # too large for a message
 
     accepted = await anyone.post(PATH, json=body | {"api_key": acme.key})
     refused = await anyone.post(PATH, json=body | {"api_key": "pk_" + "0" * 40})

@@ -119,7 +119,7 @@ async def find_places(parts: Parts, nats: nats_server.NatsServer, word: str) -> 
     """Streams, tables and objects that have the word in them."""
     found = await support.find_streams(nats, word)
     async with parts.database.system_session() as session:
-        for table in ("outbox", "tickets", "ticket_contents", "ticket_insights", "audit_entries"):
+        for table in ("outbox", "tickets", "ticket_contents", "ticket_insights", "audit"):
             query = sa.text(f"SELECT count(*) FROM {table} AS t WHERE t::text LIKE :pattern")  # noqa: S608 - names from above
             if await session.scalar(query, {"pattern": f"%{word}%"}):
                 found.add(table)
