@@ -6,6 +6,7 @@ from parlance.api.domain.tickets.dispatching import TicketSender
 from parlance.api.domain.tickets.results.applier import TicketApplier
 from parlance.api.outbox.relay import Relay
 from parlance.contracts.bus import streams
+from parlance.contracts.bus import tickets as ticket_events
 from parlance.contracts.bus.subjects import Kind
 from parlance.contracts.bus.tickets import TicketDispatch
 from parlance.contracts.calls import Priority
@@ -24,6 +25,25 @@ def applier(parts: Parts) -> TicketApplier:
 @pytest.fixture
 def relay(parts: Parts) -> Relay:
     return Relay(parts.database, [TicketSender(parts.bus, parts.clock)], parts.clock)
+
+
+async def test_an_analysis_that_lasts_shows_that_it_has_begun(
+    parts: Parts, acme: Tenant, relay: Relay, applier: TicketApplier
+) -> None:
+    """Of what the bus says of a ticket, the recorder is sent nothing before its sign of life."""
+    ticket = await support.queue_ticket(parts, acme)
+    await relay.relay_batch(Kind.TICKET, 10)
+    started = ticket_events.Started(worker="worker-1", messages=2)
+    await parts.bus.publish_event(support.build_event(acme.slug, ticket, started))
+    early = await parts.bus.pull_events(streams.TICKET_RECORDER, wait_seconds=0.5)
+    sign = support.build_event(acme.slug, ticket, support.SIGN)
+    await parts.bus.publish_event(sign)
+    [received] = await parts.bus.pull_events(streams.TICKET_RECORDER)
+    await applier.apply(received.value)
+
+    stored = await support.fetch_ticket(parts.database, ticket.id)
+    assert early == []
+    assert (stored.state, stored.started_at) == (TicketState.PROCESSING, sign.timestamp)
 
 
 @pytest.mark.parametrize(
