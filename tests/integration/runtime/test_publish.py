@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import nats as nats_client
 import pytest
 from nats.aio.client import Client
+from nats.aio.subscription import Subscription
 from nats.js.errors import APIError, NoStreamResponseError
 from parlance.contracts.bus import calls as call_events
 from parlance.contracts.bus import streams
@@ -51,6 +52,14 @@ async def count_events(raw: Client) -> int:
     return int((await raw.jetstream().stream_info(streams.EVENTS.name)).state.messages)
 
 
+async def listen(raw: Client, subject: str) -> Subscription:
+    """Returns once the server knows of it; a flush may overtake the subscription."""
+    subscription = await raw.subscribe(subject)
+    await raw.publish(subject, b"hello")
+    await subscription.next_msg(5)
+    return subscription
+
+
 async def test_of_many_at_once_each_is_told_where_its_own_message_lies(
     publisher: Publisher, raw: Client
 ) -> None:
@@ -93,8 +102,7 @@ async def test_an_answer_that_never_comes_is_waited_for_no_longer_than_told(
     publisher: Publisher, raw: Client
 ) -> None:
     """Somebody hears it and says nothing; others are answered meanwhile."""
-    await raw.subscribe("silence")
-    await raw.flush()
+    await listen(raw, "silence")
     unheard = asyncio.create_task(publisher.publish("silence", b"", {}, timeout_seconds=0.5))
     stored = await publisher.publish(SUBJECT, b"", {}, timeout_seconds=10)
 
@@ -105,8 +113,7 @@ async def test_an_answer_that_never_comes_is_waited_for_no_longer_than_told(
 
 
 async def test_an_answer_that_comes_too_late_is_nobodys(publisher: Publisher, raw: Client) -> None:
-    late = await raw.subscribe("late")
-    await raw.flush()
+    late = await listen(raw, "late")
     with pytest.raises(TimeoutError):
         await publisher.publish("late", b"", {}, timeout_seconds=0.1)
     await (await late.next_msg(5)).respond(json.dumps({"stream": "X", "seq": 99}).encode())

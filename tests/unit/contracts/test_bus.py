@@ -148,6 +148,21 @@ def test_a_document_that_travels_in_no_way_or_in_both_is_refused(values: dict[st
         Carried(**values)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"document": {"content": "My secret", "object_key": "My secret"}}',
+        b'{"document": "My secret", "attempt": "My secret"}',
+        b'"My secret',
+    ],
+)
+def test_an_error_about_a_message_does_not_repeat_what_it_carries(data: bytes) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ticket_events.TicketDispatch.model_validate_json(data)
+
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("data", [ticket_events.Analyzed(), ticket_events.Completed()])
 def test_the_end_of_an_analysis_says_nothing_of_what_was_found(data: Value) -> None:
     assert set(type(data).model_fields) <= {"timings"}
