@@ -117,7 +117,8 @@ async def test_an_answer_that_comes_too_late_is_nobodys(publisher: Publisher, ra
     with pytest.raises(TimeoutError):
         await publisher.publish("late", b"", {}, timeout_seconds=0.1)
     await (await late.next_msg(5)).respond(json.dumps({"stream": "X", "seq": 99}).encode())
-    await raw.flush()
+    await raw.publish("late", b"the server has the answer before this")
+    await late.next_msg(5)
     stored = await publisher.publish(SUBJECT, b"", {}, timeout_seconds=10)
 
     assert stored.sequence == 1

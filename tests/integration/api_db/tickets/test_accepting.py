@@ -251,6 +251,21 @@ async def test_new_content_starts_anew(
     assert (dispatch.document.content is None) == (size > 1)
 
 
+async def test_a_ticket_whose_work_cannot_be_read_is_replaced(
+    acceptor: Acceptor, database: Database, store: Store, acme: Tenant
+) -> None:
+    await acceptor.accept(build_upload(acme, talk("Old", external_id="U")))
+    async with database.system_session() as session:
+        await session.execute(sa.update(tables.OutboxRow).values(payload={"company": "acme"}))
+
+    body = talk("New", external_id="U")
+    response = await acceptor.accept(build_upload(acme, body, Mode.UPSERT))
+
+    assert read(response)["outcome"] == "updated"
+    _, document = await fetch_document(database, store)
+    assert document.messages[0].text == "New"
+
+
 async def test_an_appended_conversation_keeps_its_bounds(
     acceptor: Acceptor, database: Database, acme: Tenant
 ) -> None:
