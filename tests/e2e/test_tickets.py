@@ -147,6 +147,24 @@ async def test_parallel_appends_leave_one_thread_with_every_message_once(
     assert set(ticket["insights"]["segment_sentiments"]) == {str(index) for index in range(12)}
 
 
+@pytest.mark.parametrize("length", [15_000, 17_000])
+async def test_conversations_around_the_bound_of_a_message_leave_no_objects(
+    stack: Stack, client: ApiClient, length: int
+) -> None:
+    """What is larger than `CARRIED_BYTES` goes through the store."""
+    ticket = build_ticket(f"of {length}")
+    ticket["messages"][0]["text"] = ("The refund is late. " * length)[:length]
+    ticket_id = (await post(client, ticket)).json()["ticket_id"]
+    found = await wait_for_end(client, ticket_id)
+    assert found["state"] == "completed"
+    assert len(found["messages"][0]["text"]) == length
+
+    def is_clean() -> bool:
+        return not [key for key in observing.list_objects(stack) if ticket_id in key]
+
+    await waiting.wait_until(is_clean, 30, "its objects are gone")
+
+
 async def test_a_ticket_never_waits_for_a_call(
     stack: Stack, client: ApiClient, tmp_path: pathlib.Path
 ) -> None:

@@ -26,7 +26,7 @@ class Step(StrEnum):
     WORKED = "worked"
     """A worker began an attempt or got further with it."""
     DELIVERED = "delivered"
-    """The worker is done and its result lies in the store; the recorder has the last word."""
+    """The worker is done and the recorder has its result, or finds it; it has the last word."""
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"

@@ -42,7 +42,7 @@ class Message(Value):
 
 
 class TicketDocument(Value):
-    """The object that a dispatch names: what there is to analyse."""
+    """What there is to analyse: within a dispatch, or the object that it names."""
 
     ticket_id: str
     attempt: int

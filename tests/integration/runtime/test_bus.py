@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import urllib.parse
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +23,7 @@ from parlance.runtime.settings import BusSettings
 from devstack import nats_server, waiting
 
 from .conftest import OpenBus
+from .relay import relaying
 
 ACME = CompanySlug("acme")
 
@@ -420,41 +420,3 @@ async def test_an_error_of_the_server_is_a_break_like_any_other(
             await bus.publish_event(progress(call_id, 2))
 
             assert len(await stored(bus, call_id)) == 2
-
-
-class Relay:
-    """Something in front of the real server, for what the real one does not do when asked."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.accepted: list[asyncio.StreamWriter] = []
-        """Towards the client, one for each of its connections."""
-        self.ended = 0
-        self.is_silent = False
-        """Whether connections from now on are accepted and hear nothing."""
-
-
-@contextlib.asynccontextmanager
-async def relaying(nats: nats_server.NatsServer) -> AsyncIterator[Relay]:
-    address = urllib.parse.urlsplit(nats.url)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        relay.accepted.append(writer)
-        if relay.is_silent:
-            await reader.read()
-        else:
-            far_reader, far_writer = await asyncio.open_connection(address.hostname, address.port)
-            with contextlib.closing(far_writer):
-                await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
-        writer.close()
-        relay.ended += 1
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            writer.write(data)
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        relay = Relay(nats.url.replace(f":{address.port}", f":{port}"))
-        yield relay

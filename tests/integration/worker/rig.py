@@ -16,10 +16,12 @@ from typing import TypeVar
 
 from parlance.contracts import objects
 from parlance.contracts.analysis.insights import Insights
+from parlance.contracts.bus import streams
 from parlance.contracts.bus.calls import CallDispatch, EventType, SegmentsReady
 from parlance.contracts.bus.envelopes import Envelope, parse_data
+from parlance.contracts.bus.tickets import Result
 from parlance.contracts.calls import ChannelPolicy, Priority, Transcript
-from parlance.contracts.ids import CallId, CompanySlug, new_call_id
+from parlance.contracts.ids import CallId, CompanySlug, TicketId, new_call_id
 from parlance.contracts.values import Value
 from parlance.runtime import bus as buses
 from parlance.runtime import store as stores
@@ -112,6 +114,18 @@ class Rig:
             f"{count} x {type_} of {id_}",
             0.01,
         )
+
+    async def take_ticket_result(
+        self, ticket_id: TicketId, *, attempt: int = 1, timeout_seconds: float = 30.0
+    ) -> Result:
+        """As the recorder takes it; results of other attempts are acked and left out."""
+        async with asyncio.timeout(timeout_seconds):
+            while True:
+                for delivery in await self.bus.pull_events(streams.TICKET_RESULTS, batch=1):
+                    await delivery.ack()
+                    envelope = delivery.value
+                    if (envelope.subject, envelope.attempt) == (ticket_id, attempt):
+                        return parse_data(envelope, Result)
 
     async def read_transcript(self, call_id: CallId) -> Transcript:
         event = self.events.of(call_id, EventType.ANALYZED)[-1]

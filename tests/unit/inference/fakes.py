@@ -85,6 +85,9 @@ class FakeDelivery(Generic[D]):
     async def ack(self) -> None:
         self._answer("ack")
 
+    async def ack_unconfirmed(self) -> None:
+        self._answer("ack unconfirmed")
+
     async def nak(self, delay_seconds: float = 0.0) -> None:
         self._answer(f"nak {delay_seconds:g}")
 
@@ -106,13 +109,14 @@ class FakeStored:
 
 
 class FakeBus:
-    """Events in a list, lanes as lists."""
+    """Events and results in lists, lanes as lists."""
 
     def __init__(self) -> None:
         self.is_connected = True
         self.jobs_epoch = "first"
         self.job_heartbeat_seconds = 10.0
         self.events: list[Envelope] = []
+        self.results: list[Envelope] = []
         self.lanes: dict[Priority, list[FakeDelivery[Any]]] = {lane: [] for lane in Priority}
         """Of all kinds of work."""
         self.pulled: list[Priority] = []
@@ -140,6 +144,11 @@ class FakeBus:
         self.events.append(envelope)
         self.log.append(envelope.type)
         return len(self.events)
+
+    async def publish_result(self, envelope: Envelope) -> None:
+        if envelope.id not in [result.id for result in self.results]:
+            self.results.append(envelope)
+            self.log.append(envelope.type)
 
     async def pull_jobs(
         self,

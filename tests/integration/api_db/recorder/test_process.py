@@ -152,10 +152,13 @@ async def test_tickets_go_through_it_though_it_is_killed(
 ) -> None:
     tickets = [await ticket_support.queue_ticket(parts, acme) for _ in range(CALLS)]
 
-    async def play(ticket: tables.Ticket) -> None:
-        analyzed = await ticket_support.put_result(parts.store, acme.slug, ticket)
-        for data in (ticket_support.STARTED, analyzed):
-            await parts.bus.publish_event(ticket_support.build_event(acme.slug, ticket, data))
+    async def play(number: int, ticket: tables.Ticket) -> None:
+        sign = ticket_support.build_event(acme.slug, ticket, ticket_support.SIGN)
+        await parts.bus.publish_event(sign)
+        result = await ticket_support.send_result(
+            parts.store, acme.slug, ticket, is_in_store=number % 2 == 0
+        )
+        await parts.bus.publish_result(ticket_support.build_result(acme.slug, ticket, result))
 
     async def is_done() -> bool:
         query = sa.select(sa.func.count()).where(tables.Ticket.state == TicketState.COMPLETED)  # type: ignore[arg-type]  # SQLModel types columns as values
@@ -163,7 +166,7 @@ async def test_tickets_go_through_it_though_it_is_killed(
             return await transaction.scalar(query) == CALLS
 
     async with surroundings.run_recorder() as recorder:
-        playing = asyncio.gather(*map(play, tickets))
+        playing = asyncio.gather(*(play(*each) for each in enumerate(tickets)))
         for _ in range(3):
             # Not a wait for something: the moment of the kill is meant to be anywhere.
             await asyncio.sleep(random.uniform(0.05, 0.6))
@@ -173,7 +176,8 @@ async def test_tickets_go_through_it_though_it_is_killed(
         await waiting.wait_until(is_done, 100, "all tickets are completed")
 
     events = [event.type for event in await support.read_events(parts.bus)]
-    assert events.count("ticket.completed") == CALLS
+    assert events.count("ticket.analyzed") == events.count("ticket.completed") == CALLS
+    assert await support.list_keys(parts) == []
     assert await support.count_rows(parts.database, tables.TicketInsights) == CALLS
     assert await support.count_rows(parts.database, tables.OutboxRow) == 0
 

@@ -1,28 +1,37 @@
 """Tickets as the upload makes them, and what a worker does with them."""
 
+import contextlib
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import nats as nats_client
 import sqlalchemy as sa
+from nats.js.errors import NotFoundError
 from parlance.api.db import tables
 from parlance.api.db.session import Database
 from parlance.api.domain.tickets import contents, dispatching
 from parlance.api.outbox import rows as outbox
 from parlance.contracts import calls, objects
 from parlance.contracts.analysis import insights
+from parlance.contracts.bus import streams
 from parlance.contracts.bus import tickets as ticket_events
 from parlance.contracts.bus.envelopes import Envelope
 from parlance.contracts.bus.subjects import Kind
+from parlance.contracts.bus.tickets import TicketDispatch
 from parlance.contracts.ids import CompanySlug, TicketId
+from parlance.contracts.tickets import TicketDocument
 from parlance.contracts.values import Value
 from parlance.runtime.store import Store
 from sqlmodel import col
 
+from devstack import nats_server
 from tests.integration.api_db.support import Parts, Tenant
 
 TEXTS = ("Where is my refund?", "It was sent on Monday.")
+LARGE_TEXTS = ("Where is my refund? " * 1000, "It was sent on Monday.")
+"""Of a conversation that no dispatch carries."""
 
 
 def build_messages(texts: Sequence[str] = TEXTS) -> list[tables.Json]:
@@ -56,21 +65,47 @@ async def add_ticket(
     return ticket
 
 
-async def queue_ticket(parts: Parts, company: Tenant, **values: Any) -> tables.Ticket:
-    """With its document in the store and its row in the outbox, as after a 201."""
-    ticket = await add_ticket(parts.database, company.id, **values)
-    document = contents.build_document(ticket, company.slug, build_messages())
-    await parts.store.put_bytes(document.key, document.data)
-    work = dispatching.build_work(
-        ticket,
-        company.slug,
-        object_key=document.key,
-        sha256=document.sha256,
-        at=parts.clock.now(),
-    )
+async def queue_ticket(
+    parts: Parts, company: Tenant, *, texts: Sequence[str] = TEXTS, **values: Any
+) -> tables.Ticket:
+    """With its row in the outbox, and its document in that or in the store, as after a 201."""
+    ticket = await add_ticket(parts.database, company.id, texts=texts, **values)
+    await queue_again(parts, company, ticket, texts)
+    return ticket
+
+
+async def queue_again(
+    parts: Parts, company: Tenant, ticket: tables.Ticket, texts: Sequence[str]
+) -> None:
+    document = contents.build_document(ticket, company.slug, build_messages(texts))
+    await document.put(parts.store)
+    work = dispatching.build_work(ticket, company.slug, document.carried, at=parts.clock.now())
     async with parts.database.company_session(company.id) as session:
         await outbox.add_many(session, company.id, Kind.TICKET, [work])
-    return ticket
+
+
+async def find_streams(nats: nats_server.NatsServer, word: str) -> set[str]:
+    """Names of the streams that hold a message with the word in it, whatever it is."""
+    client = await nats_client.connect(nats.url)
+    try:
+        js, found = client.jetstream(), set()
+        for stream in streams.STREAMS:
+            state = (await js.stream_info(stream.name)).state
+            for sequence in range(max(state.first_seq, 1), state.last_seq + 1):
+                with contextlib.suppress(NotFoundError):
+                    message = await js.get_msg(stream.name, sequence)
+                    if word.encode() in (message.data or b""):
+                        found.add(stream.name)
+        return found
+    finally:
+        await client.close()
+
+
+async def read_document(store: Store, dispatch: TicketDispatch) -> TicketDocument:
+    """As a worker reads it."""
+    content, key = dispatch.document.content, dispatch.document.object_key or ""
+    data = content.encode() if content is not None else await store.get_bytes(key)
+    return TicketDocument.model_validate_json(data)
 
 
 async def fetch_ticket(database: Database, ticket_id: uuid.UUID) -> tables.Ticket:
@@ -108,7 +143,8 @@ def build_event(
     )
 
 
-STARTED = ticket_events.Started(worker="worker-1", messages=2)
+SIGN = ticket_events.Waiting()
+"""Of life: a worker analyses the ticket."""
 FAILED = ticket_events.Failed(
     reason="InternalError", code="internal", message="It broke.", retryable=True
 )
@@ -149,7 +185,7 @@ async def add_insights(database: Database, ticket: tables.Ticket, *, score: floa
         )
 
 
-async def put_result(
+async def send_result(
     store: Store,
     company: CompanySlug,
     ticket: tables.Ticket,
@@ -157,11 +193,24 @@ async def put_result(
     attempt: int = 1,
     score: float = 0.5,
     data: bytes | None = None,
-) -> ticket_events.Analyzed:
-    """What a worker leaves in the store; returns the data of its `analyzed`."""
+    is_in_store: bool = False,
+) -> ticket_events.Result:
+    """What a worker hands to the recorder: insights (or `data`) within the result, or put into the
+    store."""
     body = data or build_insights(ticket, attempt=attempt, score=score).model_dump_json().encode()
-    key = objects.format_ticket_insights_key(company, id_of(ticket), attempt, "a" * 64)
-    stored = await store.put_bytes(key, body)
-    return ticket_events.Analyzed(
-        insights_key=key, insights_sha256=stored.sha256 or "", timings={"analyze": 0.2}
+    if is_in_store:
+        key = objects.format_ticket_insights_key(company, id_of(ticket), attempt, "a" * 64)
+        stored = await store.put_bytes(key, body)
+        carried = ticket_events.Carried(object_key=key, sha256=stored.sha256 or "")
+    else:
+        carried = ticket_events.Carried(content=body.decode())
+    return ticket_events.Result(insights=carried, seconds=0.25, timings={"analyze": 0.2})
+
+
+def build_result(
+    company: CompanySlug, ticket: tables.Ticket, result: ticket_events.Result, *, attempt: int = 1
+) -> Envelope:
+    """As it comes to the recorder."""
+    return ticket_events.EVENTS.build_result(
+        result, company=company, subject=str(ticket.id), attempt=attempt, at=datetime.now(UTC)
     )

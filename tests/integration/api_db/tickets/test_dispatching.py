@@ -105,7 +105,7 @@ async def test_a_dispatch_that_cannot_be_sent_fails_its_ticket_and_no_other(
         row.payload = {"company": "acme", "attempt": 1}
     assert await build_relay(parts).relay_batch(Kind.TICKET, 10) == 1
     applier = TicketApplier(parts.database, parts.store, parts.bus, parts.clock)
-    for event in await rows.read_events(parts.bus):
+    for event in filter(applier.is_wanted, await rows.read_events(parts.bus)):
         await applier.apply(event)
 
     states = [
@@ -115,12 +115,82 @@ async def test_a_dispatch_that_cannot_be_sent_fails_its_ticket_and_no_other(
     assert await rows.count_rows(parts.database, tables.OutboxRow) == 0
 
 
-async def test_a_deleted_ticket_leaves_nothing(
-    parts: Parts, acme: Tenant, deleter: Deleter, clock: ManualClock
+async def find_places(parts: Parts, nats: nats_server.NatsServer, word: str) -> set[str]:
+    """Streams, tables and objects that have the word in them."""
+    found = await support.find_streams(nats, word)
+    async with parts.database.system_session() as session:
+        for table in ("outbox", "tickets", "ticket_contents", "ticket_insights", "audit"):
+            query = sa.text(f"SELECT count(*) FROM {table} AS t WHERE t::text LIKE :pattern")  # noqa: S608 - names from above
+            if await session.scalar(query, {"pattern": f"%{word}%"}):
+                found.add(table)
+    for key in await rows.list_keys(parts):
+        if word.encode() in await parts.store.get_bytes(key):
+            found.add(key.rpartition("/")[2].partition("-")[0])
+    return found
+
+
+WORD = "xylograph"
+"""Stands in the conversation and in the summary of a ticket, and nowhere else."""
+
+
+@pytest.mark.parametrize(
+    ("filler", "places"),
+    [
+        ("", {"JOBS", "RESULTS", "outbox"}),
+        (" and so on" * 2000, {"document", "insights"}),
+    ],
+)
+async def test_no_word_of_a_deleted_ticket_is_left_anywhere(
+    parts: Parts,
+    acme: Tenant,
+    deleter: Deleter,
+    clock: ManualClock,
+    nats: nats_server.NatsServer,
+    filler: str,
+    places: set[str],
 ) -> None:
-    ticket = await support.queue_ticket(parts, acme)
+    """Of one that was just analysed, and was to be analysed once more."""
+    text, is_in_store = f"My {WORD} is broken{filler}.", bool(filler)
+    ticket = await support.queue_ticket(parts, acme, texts=[text], subject=f"A {WORD}")
+    other = await support.queue_ticket(parts, acme, texts=[text.replace(WORD, "zither")])
+    assert await build_relay(parts).relay_batch(Kind.TICKET, 10) == 2
+    insights = support.build_insights(ticket)
+    summary = insights.summary.model_copy(update={"text": text})
+    data = insights.model_copy(update={"summary": summary}).model_dump_json().encode()
+
+    async def send_result() -> None:
+        result = await support.send_result(
+            parts.store, acme.slug, ticket, data=data, is_in_store=is_in_store
+        )
+        await parts.bus.publish_result(support.build_result(acme.slug, ticket, result))
+
+    await send_result()
+    await support.queue_again(parts, acme, ticket, [text])
+    before = await find_places(parts, nats, WORD)
+
+    assert await delete(parts, acme, ticket)
+    await deleter.delete_one(acme.id, Kind.TICKET, ticket.id)
+    after = await find_places(parts, nats, WORD)
+    await send_result()  # of a worker in the middle
+    clock.advance(deletions.SETTLE_SECONDS + 60)
+    await deleter.delete_due()
+
+    assert before == {"tickets", "ticket_contents"} | places
+    assert after == set()
+    assert await find_places(parts, nats, WORD) == set()
+    assert await find_places(parts, nats, "zither") == {"ticket_contents"} | (
+        {"document"} if is_in_store else {"JOBS"}
+    )
+    assert await parts.bus.is_queued(Kind.TICKET, str(other.id))
+
+
+@pytest.mark.parametrize("texts", [support.TEXTS, support.LARGE_TEXTS])
+async def test_a_deleted_ticket_leaves_nothing(
+    parts: Parts, acme: Tenant, deleter: Deleter, clock: ManualClock, texts: tuple[str, ...]
+) -> None:
+    ticket = await support.queue_ticket(parts, acme, texts=texts)
     await build_relay(parts).relay_batch(Kind.TICKET, 10)
-    await support.put_result(parts.store, acme.slug, ticket)
+    await support.send_result(parts.store, acme.slug, ticket, is_in_store=True)
     assert await delete(parts, acme, ticket)
     assert not await delete(parts, acme, ticket)
     await deleter.delete_one(acme.id, Kind.TICKET, ticket.id)
@@ -130,8 +200,9 @@ async def test_a_deleted_ticket_leaves_nothing(
         assert await rows.count_rows(parts.database, table) == 0
     assert await rows.list_keys(parts) == []
     assert await rows.read_events(parts.bus) == []
+    assert await parts.bus.count_jobs(Kind.TICKET) == 0
     # A worker in the middle may still write; a later pass takes it along, and is the last one.
-    await support.put_result(parts.store, acme.slug, ticket)
+    await support.send_result(parts.store, acme.slug, ticket, is_in_store=True)
     clock.advance(deletions.SETTLE_SECONDS + 60)
     assert await deleter.delete_due() == 1
     assert await rows.list_keys(parts) == []

@@ -46,14 +46,16 @@ async def run_quiet_pass(stragglers: Stragglers, clock: ManualClock) -> None:
     await stragglers.run_pass()
 
 
+@pytest.mark.parametrize("texts", [support.TEXTS, support.LARGE_TEXTS])
 async def test_when_all_of_nats_is_lost_open_tickets_are_sent_again_at_once(
     parts: Parts,
     acme: Tenant,
     stragglers: Stragglers,
     relay: Relay,
     nats: nats_server.NatsServer,
+    texts: tuple[str, ...],
 ) -> None:
-    open_ = await support.queue_ticket(parts, acme, state=TicketState.PROCESSING)
+    open_ = await support.queue_ticket(parts, acme, texts=texts, state=TicketState.PROCESSING)
     ended = await support.queue_ticket(parts, acme, state=TicketState.FAILED)
     await relay.relay_batch(Kind.TICKET, 10)
     await nats.wipe()
@@ -73,7 +75,8 @@ async def test_when_all_of_nats_is_lost_open_tickets_are_sent_again_at_once(
     )
 
     assert (delivery.value.ticket_id, delivery.value.attempt) == (str(open_.id), 1)
-    assert await parts.store.get_bytes(delivery.value.object_key)
+    document = await support.read_document(parts.store, delivery.value)
+    assert [message.text for message in document.messages] == list(texts)
     assert (await support.fetch_ticket(parts.database, open_.id)).state is TicketState.QUEUED
     assert (await support.fetch_ticket(parts.database, ended.id)).state is TicketState.FAILED
 
@@ -131,6 +134,25 @@ async def test_a_ticket_that_may_still_wait_in_a_long_queue_is_left_there(
     assert waiting_ids == [other.id]
 
 
+async def test_a_ticket_that_still_waits_in_its_lane_is_not_sent_again(
+    parts: Parts, acme: Tenant, stragglers: Stragglers, clock: ManualClock, relay: Relay
+) -> None:
+    """Its work was asked for long before, and it waited in the outbox until now."""
+    await stragglers.run_pass()
+    ticket = await support.queue_ticket(parts, acme)
+    await relay.relay_batch(Kind.TICKET, 10)
+    await support.make_quiet(parts, ticket, STALL_SECONDS + 60)
+    await run_quiet_pass(stragglers, clock)
+    while_waiting = await count_outbox(parts)
+    [delivery] = await parts.bus.pull_jobs(TicketDispatch, Priority.STANDARD, wait_seconds=5)
+    await run_quiet_pass(stragglers, clock)
+    while_held = await count_outbox(parts)
+    await delivery.ack()
+    await run_quiet_pass(stragglers, clock)
+
+    assert (while_waiting, while_held, await count_outbox(parts)) == (0, 0, 1)
+
+
 class EndingStore:
     """Ends the attempt while its document is put once more."""
 
@@ -151,11 +173,13 @@ class EndingStore:
 async def test_a_ticket_that_ends_meanwhile_leaves_no_document(
     parts: Parts, acme: Tenant, clock: ManualClock
 ) -> None:
-    ticket = await support.add_ticket(parts.database, acme.id)
+    ticket = await support.add_ticket(parts.database, acme.id, texts=support.LARGE_TEXTS)
     await support.make_quiet(parts, ticket, 120)
     store = cast("Store", EndingStore(parts, ticket))
     await Stragglers(parts.database, store, parts.bus, clock).run_pass()
 
+    stored = await support.fetch_ticket(parts.database, ticket.id)
+    assert stored.state is TicketState.CANCELLED
     assert await rows.list_keys(parts) == []
     assert await count_outbox(parts) == 0
 

@@ -17,7 +17,7 @@ from tests.integration.api_web import support
 from tests.integration.api_web.support import Account, Api
 
 NOBODYS = "0190b000-0000-4000-8000-00000000000f"
-COMPLETED = ticket_events.Completed(insights_sha256="0")
+COMPLETED = ticket_events.Completed()
 QUEUED = ticket_events.Queued(messages=2)
 
 

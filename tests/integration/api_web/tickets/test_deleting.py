@@ -13,6 +13,7 @@ from parlance.runtime.bus import Bus
 from sqlmodel import col
 
 from devstack import waiting
+from tests.integration.api_db.tickets import support as rows
 from tests.integration.api_web import support
 from tests.integration.api_web.support import Account, Api
 from tests.integration.api_web.tickets import support as tickets
@@ -79,4 +80,5 @@ async def test_an_analysis_is_asked_for_again_once_the_last_one_has_ended(
     assert found == [[], []]
     assert answer.json()["summary"] is None
     assert job.attempt == 2
-    assert job.object_key in api.list_objects()
+    assert job.document.content is not None
+    assert rows.TEXTS[0] in job.document.content

@@ -116,12 +116,12 @@ class Stragglers:
 
     async def _send_again(self, why: str, ticket: tables.Ticket, company: CompanySlug) -> None:
         """The document may be lost too, so it is made again."""
+        if why == _QUIET and await self._bus.is_queued(Kind.TICKET, str(ticket.id)):
+            return  # it waited for long in the outbox, so it is younger in its lane
         async with self._database.company_session(ticket.company_id) as session:
             content = await queries.fetch_content(session, ticket.company_id, ticket.id)
         if content is None:
             return  # deleted just now
-        if why == _QUIET and await self._bus.is_queued(Kind.TICKET, str(ticket.id)):
-            return  # it waited for long in the outbox, so it is younger in its lane
         document = contents.build_document(ticket, company, content.messages)
         await document.put(self._store)
         try:

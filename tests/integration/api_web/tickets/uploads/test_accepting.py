@@ -20,7 +20,8 @@ from tests.integration.api_web.tickets.uploads.support import Sender
 async def test_one_ticket_is_stored_with_its_document_and_sent(
     client: httpx.AsyncClient, database: Database, sender: Sender, settings: Settings
 ) -> None:
-    body = uploads.talk("Where is it?", "On its way.", external_id="Z-1", subject="Parcel")
+    question = "Where is it? " * 2000  # too large for a message
+    body = uploads.talk(question, "On its way.", external_id="Z-1", subject="Parcel")
 
     response = await client.post(uploads.PATH, json=body)
 
@@ -39,7 +40,7 @@ async def test_one_ticket_is_stored_with_its_document_and_sent(
     folder = pathlib.Path(settings.store.store_url.removeprefix("file://"))
     [path] = folder.rglob("document-*.json")
     document = TicketDocument.model_validate_json(path.read_bytes())
-    assert [message.text for message in document.messages] == ["Where is it?", "On its way."]
+    assert [message.text for message in document.messages] == [question, "On its way."]
 
 
 async def test_many_are_answered_one_by_one(

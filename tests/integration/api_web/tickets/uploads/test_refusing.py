@@ -87,7 +87,7 @@ async def test_another_type_of_body_is_refused(client: httpx.AsyncClient) -> Non
 async def test_the_key_may_stand_in_the_body_and_is_stored_nowhere(
     anyone: httpx.AsyncClient, acme: Account, database: Database, settings: Settings
 ) -> None:
-    body = uploads.talk("Hello?", external_id="K-1")
+    body = uploads.talk("Hello? " * 3000, external_id="K-1")  # too large for a message
 
     accepted = await anyone.post(uploads.PATH, json=body | {"api_key": acme.key})
     refused = await anyone.post(uploads.PATH, json=body | {"api_key": "pk_" + "0" * 40})

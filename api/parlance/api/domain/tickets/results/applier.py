@@ -124,16 +124,14 @@ class TicketApplier:
         """An end without a result. Nobody reads the objects of the attempt any more."""
         is_changed = await self._write(envelope, change)
         if is_changed or _is_over(await self._find_life(company_id, envelope), envelope):
-            ticket_id = ids.parse_ticket_id(envelope.subject)
-            await artefacts.delete_attempt(
-                self._store, envelope.company, ticket_id, envelope.attempt
-            )
+            await self._delete_attempt(envelope)
 
     async def _conclude(self, envelope: Envelope, result: ticket_events.Result) -> None:
         # One after the other: readers stop at the second one.
         await self._bus.publish_event(replies.build_analyzed(envelope, result.timings))
         await self._bus.publish_event(replies.build_completed(envelope))
-        await artefacts.delete_objects(self._store, envelope.company, result)
+        if artefacts.has_objects(result):
+            await self._delete_attempt(envelope)
 
     async def _settle_ignored(
         self, life: Life | None, envelope: Envelope, result: ticket_events.Result
@@ -143,8 +141,8 @@ class TicketApplier:
         over is deleted: its worker may have written it after the end."""
         if life is not None and _is_recorded(life, envelope):
             await self._conclude(envelope, result)
-        elif _is_over(life, envelope):
-            await artefacts.delete_objects(self._store, envelope.company, result)
+        elif _is_over(life, envelope) and artefacts.has_objects(result):
+            await self._delete_attempt(envelope)
 
     async def _settle_broken(
         self,
@@ -162,6 +160,10 @@ class TicketApplier:
         _count(envelope, "broken")
         _log.error("broken artefact", ticket=envelope.subject, problem=str(broken))
         await self._bus.publish_event(replies.build_broken_artefact(envelope))
+
+    async def _delete_attempt(self, envelope: Envelope) -> None:
+        ticket_id = ids.parse_ticket_id(envelope.subject)
+        await artefacts.delete_attempt(self._store, envelope.company, ticket_id, envelope.attempt)
 
     async def _find_life(self, company_id: uuid.UUID, envelope: Envelope) -> Life | None:
         async with self._database.company_session(company_id) as session:

@@ -35,23 +35,17 @@ async def fetch_insights(
     return _parse(key, data)
 
 
-async def delete_objects(store: Store, company: CompanySlug, result: Result) -> None:
-    """Those that a result names; of most tickets there are none. What cannot be deleted now goes
-    with a later attempt, or with the ticket."""
-    for key in filter(None, (result.document_key, result.insights.object_key)):
-        if not objects.is_of_company(key, company):
-            continue
-        try:
-            await store.delete(key)
-        except RuntimeFault as fault:
-            _log.info("object of a ticket not deleted", key=key, problem=str(fault))
+def has_objects(result: Result) -> bool:
+    """Whether anything of the attempt went through the store; of most tickets nothing does."""
+    return result.document_key is not None or result.insights.object_key is not None
 
 
 async def delete_attempt(
     store: Store, company: CompanySlug, ticket_id: TicketId, attempt: int
 ) -> None:
-    """Everything that this attempt and older ones left, where no result names it. What cannot be
-    deleted now goes with a later attempt, or with the ticket."""
+    """Everything that this attempt and older ones left, also what no result names: a run that was
+    lost may have stored insights under another key. What cannot be deleted now goes with a later
+    attempt that has objects or fails, or with the ticket."""
     try:
         prefix = objects.format_ticket_prefix(company, ticket_id)
         async for stored in store.list(prefix):

@@ -136,7 +136,10 @@ async def _withdraw(
         )
     )
     payloads = await outbox.withdraw_many(session, company_id, Kind.TICKET, updated)
-    withdrawn = [Carried.model_validate(payload["document"]) for payload in payloads]
+    # What cannot be read must not keep its ticket from being replaced.
+    withdrawn = [
+        Carried.model_validate(payload["document"]) for payload in payloads if "document" in payload
+    ]
     return [document.object_key for document in withdrawn if document.object_key is not None]
 
 
