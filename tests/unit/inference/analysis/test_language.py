@@ -40,6 +40,11 @@ def test_a_long_paste_does_not_decide_for_everybody() -> None:
     assert detect(log, german, german) == "de"
 
 
+@pytest.mark.parametrize("blank", [" " * 2000, " \n" * 500])
+def test_what_is_quoted_below_a_short_reply_does_not_hide_its_language(blank: str) -> None:
+    assert detect(f"Wonderful, thank you!{blank}") == "en"
+
+
 def test_notes_of_the_system_count_only_where_there_is_nothing_else() -> None:
     note = message(Role.SYSTEM, "The status was changed to open by the automatic rule of the desk.")
     frage = message(Role.CUSTOMER, "Wann kommt meine Bestellung endlich an?")

@@ -67,7 +67,9 @@ def _cut(texts: list[str], options: LanguageOptions) -> Iterator[str]:
     for content in texts:
         if left <= 0:
             return
-        piece = content[: min(left, options.max_unit_characters)]
+        # Rows of spaces, as they stand in place of quoted replies, count as text for the model.
+        words = content.split(None, options.max_unit_characters)
+        piece = " ".join(words)[: min(left, options.max_unit_characters)]
         left -= len(piece)
         yield piece
 
@@ -81,7 +83,7 @@ class LanguageAnalyzer(ForEverything):
     """The language that is given, or the one that the text shows."""
 
     name: ClassVar[str] = "language"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     needs: ClassVar[tuple[str, ...]] = ()
     options: LanguageOptions = DEFAULT
 
