@@ -420,3 +420,18 @@ async def test_an_error_of_the_server_is_a_break_like_any_other(
             await bus.publish_event(progress(call_id, 2))
 
             assert len(await stored(bus, call_id)) == 2
+
+
+async def test_a_bus_is_closed_in_order_with_something_left_to_send_to_a_server_that_is_gone(
+    nats: nats_server.NatsServer,
+) -> None:
+    """nats-py gives up half-way then, and leaves its tasks behind."""
+    settings = BusSettings(nats_url=nats.url)
+    async with bus_package.open_bus(settings, client_name="test") as bus:
+        client = bus._connection.nc
+        await nats.process.kill()
+        await waiting.wait_until(lambda: not client.is_connected, 5, "the break is noticed")
+        await client.publish("anything", b"left")
+
+    assert client.is_closed
+    assert client._subs == {}
