@@ -89,7 +89,8 @@ def build_bus_page() -> Iterator[str]:
     for type_, data in (*call_events.DATA_OF.items(), *ticket_events.DATA_OF.items()):
         yield f"### `{type_.value}`"
         yield inspect.getdoc(data) or ""
-        yield "Fields: " + ", ".join(f"`{name}`" for name in data.model_fields) + "."
+        fields = ", ".join(f"`{name}`" for name in data.model_fields)
+        yield f"Fields: {fields}." if fields else "No fields."
 
 
 PAGES: dict[str, Callable[[], Iterator[str]]] = {

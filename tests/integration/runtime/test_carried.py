@@ -128,7 +128,7 @@ async def test_what_a_worker_holds_is_deleted_too_and_its_ack_does_no_harm(bus: 
     await bus.publish_job(build_dispatch(mine))
     [held] = await bus.pull_jobs(TicketDispatch, Priority.STANDARD, wait_seconds=5)
     await bus.purge_carried(ACME, Kind.TICKET, mine)
-    is_queued = await bus.is_queued(Kind.TICKET, mine)
+    is_queued = await bus.is_held(ACME, Kind.TICKET, mine)
     await held.ack_unconfirmed()
     await bus.publish_job(build_dispatch(other))
     [next_] = await bus.pull_jobs(TicketDispatch, Priority.STANDARD, wait_seconds=5)
@@ -151,16 +151,16 @@ async def test_a_ticket_is_queued_until_its_job_is_acked(bus: Bus) -> None:
     mine, other = new_ticket_id(), new_ticket_id()
     for priority in (Priority.BULK, Priority.STANDARD):
         await bus.publish_job(build_dispatch(other, priority=priority))
-    before = await bus.is_queued(Kind.TICKET, mine)
+    before = await bus.is_held(ACME, Kind.TICKET, mine)
     await bus.publish_job(build_dispatch(mine, priority=Priority.INTERACTIVE))
-    while_waiting = await bus.is_queued(Kind.TICKET, mine)
+    while_waiting = await bus.is_held(ACME, Kind.TICKET, mine)
     [delivery] = await bus.pull_jobs(TicketDispatch, Priority.INTERACTIVE, wait_seconds=5)
-    while_held = await bus.is_queued(Kind.TICKET, mine)
+    while_held = await bus.is_held(ACME, Kind.TICKET, mine)
     await delivery.ack()
 
     assert (before, while_waiting, while_held) == (False, True, True)
-    assert not await bus.is_queued(Kind.TICKET, mine)
-    assert await bus.is_queued(Kind.TICKET, other)
+    assert not await bus.is_held(ACME, Kind.TICKET, mine)
+    assert await bus.is_held(ACME, Kind.TICKET, other)
 
 
 async def test_jobs_are_counted_in_all_lanes_while_they_wait_and_while_they_are_held(

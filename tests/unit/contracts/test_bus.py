@@ -141,6 +141,7 @@ def test_a_document_travels_in_one_way(values: dict[str, str]) -> None:
         {"object_key": "k"},
         {"sha256": "s"},
         {"content": "{}", "object_key": "k", "sha256": "s"},
+        {"content": "{}", "object_key": "k"},
     ],
 )
 def test_a_document_that_travels_in_no_way_or_in_both_is_refused(values: dict[str, str]) -> None:

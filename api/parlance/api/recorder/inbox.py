@@ -30,6 +30,7 @@ _UNKNOWN = Counter(
 
 PARALLEL_SUBJECTS = 16
 """Calls, tickets... worked on at the same time; each takes one database connection."""
+PULL_EVENTS = 64
 PULL_WAIT_SECONDS = 5.0
 GATHER_SECONDS = 0.05
 """Events that come sooner after one another are waited for, so that they are taken, and written, in
@@ -102,9 +103,10 @@ class Inbox:
         keeper = asyncio.create_task(self._keep_alive())
         try:
             while not self._stopping.is_set():
-                taken_at = self._clock.monotonic()
-                await self._take()
-                if self._clock.monotonic() - taken_at < GATHER_SECONDS:
+                asked_at = self._clock.monotonic()
+                is_more_there = await self._take()
+                is_soon = self._clock.monotonic() - asked_at < GATHER_SECONDS
+                if is_soon and not is_more_there:
                     await loops.pause_for(GATHER_SECONDS, self._stopping)
             await self._finish()
         finally:
@@ -112,18 +114,20 @@ class Inbox:
             for task in self._tasks:
                 task.cancel()
 
-    async def _take(self) -> None:
+    async def _take(self) -> bool:
+        """Whether the bus had as many events as were asked for."""
         room = self._consumer.max_ack_pending - self._held
         if room <= 0:
             self._has_room.clear()
             await _wait_any(self._has_room, self._stopping)
-            return
+            return True
+        wanted = min(PULL_EVENTS, room)
         try:
-            deliveries = await self._pull(min(64, room))
+            deliveries = await self._pull(wanted)
         except Retryable as fault:
             _TROUBLE.labels("pull").inc()
             await loops.pause_for(fault.delay_seconds, self._stopping)
-            return
+            return True
         self.answered_at = self._clock.monotonic()
         unwanted = []
         for delivery in deliveries:
@@ -132,6 +136,7 @@ class Inbox:
             else:
                 unwanted.append(delivery)
         await asyncio.gather(*(_ack(delivery) for delivery in unwanted))
+        return len(deliveries) == wanted
 
     def _is_wanted(self, envelope: Envelope) -> bool:
         applier = self._appliers.get(envelope.kind)

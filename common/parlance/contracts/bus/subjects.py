@@ -42,14 +42,14 @@ class InvalidSubject(ValueError):
         self.subject = subject
 
 
-_NAMED = frozenset({Kind.TICKET})
+_KINDS_WITH_CONTENT = frozenset({Kind.TICKET})
 """Kinds whose dispatches carry content. Their subjects end with the id, so that what a dispatch
 carries can be deleted with the thing it is about."""
 
 
 def format_job(kind: Kind, priority: Priority, id_: str) -> str:
     lane = f"jobs.{kind}.{priority}"
-    return f"{lane}.{id_}" if kind in _NAMED else lane
+    return f"{lane}.{id_}" if kind in _KINDS_WITH_CONTENT else lane
 
 
 def format_jobs_of_lane(kind: Kind, priority: Priority) -> str:
@@ -60,14 +60,14 @@ def format_jobs_of_lane(kind: Kind, priority: Priority) -> str:
 def format_jobs_of(kind: Kind, id_: str) -> str:
     """Filter for the dispatches of one thing, in whatever lane; only for kinds whose dispatches
     carry content."""
-    if kind not in _NAMED:
+    if kind not in _KINDS_WITH_CONTENT:
         raise InvalidSubject(f"jobs.{kind}.*.{id_}")
     return f"jobs.{kind}.*.{id_}"
 
 
 def parse_job(subject: str) -> tuple[Kind, Priority]:
     match subject.split("."):
-        case ["jobs", kind, priority, *rest] if len(rest) == (kind in _NAMED):
+        case ["jobs", kind, priority, *rest] if len(rest) == (kind in _KINDS_WITH_CONTENT):
             try:
                 return Kind(kind), Priority(priority)
             except ValueError as exc:

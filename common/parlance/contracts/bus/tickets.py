@@ -128,8 +128,8 @@ the bus, and an analysis that ends at once need not be recorded as begun: its fi
 does that."""
 
 CARRIED_BYTES = 16 * 1024
-"""Documents and insights up to this size travel in the dispatch and in the result. Ten times what
-a usual one takes; the 10,000 dispatches that may wait in JOBS take 160 MB then, of 1 GiB."""
+"""Documents and insights up to this size travel in the dispatch and in the result. Four times what
+twenty messages take; the 10,000 dispatches that may wait in JOBS take 160 MB at most, of 1 GiB."""
 
 
 class Carried(Value):
@@ -144,7 +144,8 @@ class Carried(Value):
     @model_validator(mode="after")
     def _check_place(self) -> Self:
         is_object = self.object_key is not None and self.sha256 is not None
-        if (self.content is None) != is_object:
+        is_content = self.object_key is None and self.sha256 is None and self.content is not None
+        if is_content == is_object or (is_object and self.content is not None):
             raise ValueError("either the content, or the key and the hash of its object")
         return self
 

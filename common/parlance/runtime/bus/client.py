@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -165,20 +165,23 @@ class Bus:
 
         return await self._once("count jobs", count)
 
-    async def is_queued(self, kind: Kind, id_: str) -> bool:
-        """Whether a dispatch of one thing is in JOBS; only for kinds whose dispatches carry
-        content."""
+    async def is_held(self, company: CompanySlug, kind: Kind, id_: str) -> bool:
+        """Whether the bus holds a dispatch of one thing or a result of it; only for kinds whose
+        dispatches carry content."""
 
-        async def look() -> bool:
+        async def look(stream: streams.Stream, subject: str) -> bool:
             try:
-                await self._js.get_msg(
-                    streams.JOBS.name, seq=1, subject=subjects.format_jobs_of(kind, id_), next=True
-                )
+                await self._js.get_msg(stream.name, seq=1, subject=subject, next=True)
             except NotFoundError:
                 return False
             return True
 
-        return await self._once("look for a job", look)
+        for stream, subject in _list_carriers(company, kind, id_):
+            if await self._once(
+                f"look into {stream.name}", functools.partial(look, stream, subject)
+            ):
+                return True
+        return False
 
     async def find_oldest_job(self, kind: Kind, priority: Priority) -> datetime | None:
         """When the oldest dispatch that is still in a lane was queued; None for an empty lane.
@@ -279,10 +282,7 @@ class Bus:
 
     async def purge_carried(self, company: CompanySlug, kind: Kind, id_: str) -> None:
         """Delete what dispatches and results carry of one thing."""
-        for stream, filter_subject in (
-            (streams.JOBS, subjects.format_jobs_of(kind, id_)),
-            (streams.RESULTS, subjects.format_result(company, kind, id_)),
-        ):
+        for stream, filter_subject in _list_carriers(company, kind, id_):
             await self._once(
                 f"purge {stream.name}",
                 functools.partial(self._js.purge_stream, stream.name, subject=filter_subject),
@@ -362,6 +362,14 @@ class Bus:
     async def _created(self, stream: str) -> str:
         info = await self._once(f"look at {stream}", lambda: self._js.stream_info(stream))
         return info.created.isoformat() if info.created else ""
+
+
+def _list_carriers(
+    company: CompanySlug, kind: Kind, id_: str
+) -> Iterator[tuple[streams.Stream, str]]:
+    """Where content of one thing may be, in the order in which it gets there."""
+    yield streams.JOBS, subjects.format_jobs_of(kind, id_)
+    yield streams.RESULTS, subjects.format_result(company, kind, id_)
 
 
 def _build_too_large(body: bytes) -> Permanent:

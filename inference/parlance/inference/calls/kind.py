@@ -23,7 +23,7 @@ class CallKind:
     dispatch_type = CallDispatch
     events = call_events.EVENTS
     starts_anew = False
-    quiet_seconds = QUIET_SECONDS
+    first_sign_seconds = QUIET_SECONDS
 
     def __init__(self, tools: Tools, *, find_problem: Callable[[], str | None]) -> None:
         """`find_problem` says why no audio can be read."""

@@ -81,8 +81,9 @@ class WorkKind(Protocol[D]):
         ...
 
     @property
-    def quiet_seconds(self) -> float:
-        """A run that has had nothing to say for so long gives a sign of life."""
+    def first_sign_seconds(self) -> float:
+        """A run that has had nothing to say for so long gives its first sign of life; the others
+        come as rarely as those of any kind."""
         ...
 
     def build_task(self, run: Run[D]) -> Task: ...

@@ -196,7 +196,8 @@ class Runner(Generic[D]):
             # Should this run be lost before its first event, the next one would not count it. Of
             # the first run that is put up with: the first events of a call are not held up.
             await self._signs.give(claimed.build_sign, None)
-        async with self._signs.kept_up(claimed.build_sign, quiet_seconds=self._kind.quiet_seconds):
+        first_seconds = self._kind.first_sign_seconds
+        async with self._signs.kept_up(claimed.build_sign, first_seconds=first_seconds):
             try:
                 await claimed.run()
             except Permanent:

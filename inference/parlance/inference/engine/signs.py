@@ -8,6 +8,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import structlog
 from parlance.contracts.values import Value
@@ -28,6 +29,14 @@ _WAIT_SECONDS = 2.0
 
 BuildSign = Callable[[Awaited | None], Value]
 """Makes the data of a sign: how far the work is, and what it waits for."""
+
+
+class _Limits(NamedTuple):
+    """When a run gives a sign of life."""
+
+    first_seconds: float
+    quiet_seconds: float
+    look_seconds: float
 
 
 class Signs:
@@ -54,25 +63,30 @@ class Signs:
         self,
         build_sign: BuildSign,
         *,
+        first_seconds: float | None = None,
         quiet_seconds: float = QUIET_SECONDS,
         look_seconds: float = _LOOK_SECONDS,
     ) -> AsyncIterator[None]:
-        """Give a sign when nothing was published for `quiet_seconds`, and whenever a wait begins
+        """Give a sign when nothing was published for `quiet_seconds`, the first one already after
+        `first_seconds` if that is given, and whenever a wait begins
         or ends."""
-        give = functools.partial(self._give_forever, build_sign, quiet_seconds, look_seconds)
+        limits = _Limits(
+            quiet_seconds if first_seconds is None else first_seconds, quiet_seconds, look_seconds
+        )
+        give = functools.partial(self._give_forever, build_sign, limits)
         async with tasks.running_later(look_seconds, give, name="signs"):
             yield
 
-    async def _give_forever(
-        self, build_sign: BuildSign, quiet_seconds: float, look_seconds: float
-    ) -> None:
+    async def _give_forever(self, build_sign: BuildSign, limits: "_Limits") -> None:
+        limit_seconds = limits.first_seconds
         while True:
             # A wait that was told stays told from its beginning to its end.
             awaited = self._waits.find(0.0 if self._told else _WAIT_SECONDS)
-            is_quiet = self._clock.monotonic() - self._reporter.spoke_at >= quiet_seconds
+            is_quiet = self._clock.monotonic() - self._reporter.spoke_at >= limit_seconds
             if awaited != self._told or is_quiet:
                 try:
                     await self.give(build_sign, awaited)
+                    limit_seconds = limits.quiet_seconds
                 except BusUnavailable as exc:
                     _log.warning("no sign of life", error=str(exc))
-            await asyncio.sleep(look_seconds)
+            await asyncio.sleep(limits.look_seconds)

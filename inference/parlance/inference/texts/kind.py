@@ -18,7 +18,7 @@ class TicketKind:
     dispatch_type = TicketDispatch
     events = ticket_events.EVENTS
     starts_anew = True
-    quiet_seconds = 2.0
+    first_sign_seconds = 2.0
     """Most analyses end sooner; of one that does not, people see that it has begun."""
 
     def __init__(self, tools: TextTools) -> None:

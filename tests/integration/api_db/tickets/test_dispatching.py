@@ -181,7 +181,7 @@ async def test_no_word_of_a_deleted_ticket_is_left_anywhere(
     assert await find_places(parts, nats, "zither") == {"ticket_contents"} | (
         {"document"} if is_in_store else {"JOBS"}
     )
-    assert await parts.bus.is_queued(Kind.TICKET, str(other.id))
+    assert await parts.bus.is_held(acme.slug, Kind.TICKET, str(other.id))
 
 
 @pytest.mark.parametrize("texts", [support.TEXTS, support.LARGE_TEXTS])

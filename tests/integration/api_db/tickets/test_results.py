@@ -169,12 +169,13 @@ async def test_the_first_sign_of_life_shows_that_a_ticket_is_worked_on(
 ) -> None:
     first = support.build_event(acme.slug, ticket, support.SIGN, detail="1")
     later = first.timestamp + timedelta(seconds=2)
-    second = first.model_copy(update={"timestamp": later})
-    for sign in (first, second):
-        await applier.apply(sign)
-
+    await applier.apply(first)
     stored = await fetch(parts, ticket)
+    await applier.apply(first.model_copy(update={"timestamp": later}))
+
     assert (stored.state, stored.started_at) == (TicketState.PROCESSING, first.timestamp)
+    # Pollers of changes are not given a ticket that waits again and again.
+    assert await fetch(parts, ticket) == stored
 
 
 async def test_a_sign_of_life_that_comes_after_the_result_changes_nothing(
@@ -322,6 +323,17 @@ async def test_only_objects_of_this_attempt_and_older_ones_are_deleted(
     await applier.apply(support.build_result(acme.slug, ticket, result))
 
     assert await rows.list_keys(parts) == [keys[1]]
+
+
+async def test_a_later_attempt_deletes_what_an_earlier_one_left_without_a_result(
+    applier: TicketApplier, parts: Parts, acme: Tenant
+) -> None:
+    """The first one had a large document, and its worker dropped it for the second one."""
+    ticket = await support.queue_ticket(parts, acme, texts=support.LARGE_TEXTS)
+    await support.change_ticket(parts.database, ticket.id, attempt=2)
+    await applier.apply(await build_result(parts, acme, ticket, attempt=2))
+
+    assert await rows.list_keys(parts) == []
 
 
 async def test_what_a_run_that_was_lost_left_in_the_store_is_deleted_too(

@@ -153,6 +153,19 @@ async def test_a_ticket_that_still_waits_in_its_lane_is_not_sent_again(
     assert (while_waiting, while_held, await count_outbox(parts)) == (0, 0, 1)
 
 
+async def test_a_ticket_whose_result_waits_for_the_recorder_is_not_sent_again(
+    parts: Parts, acme: Tenant, stragglers: Stragglers, clock: ManualClock
+) -> None:
+    await stragglers.run_pass()
+    ticket = await support.add_ticket(parts.database, acme.id)
+    await support.make_quiet(parts, ticket, STALL_SECONDS + 60)
+    result = await support.send_result(parts.store, acme.slug, ticket)
+    await parts.bus.publish_result(support.build_result(acme.slug, ticket, result))
+    await run_quiet_pass(stragglers, clock)
+
+    assert await count_outbox(parts) == 0
+
+
 class EndingStore:
     """Ends the attempt while its document is put once more."""
 

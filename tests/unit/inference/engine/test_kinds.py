@@ -72,7 +72,7 @@ class TicketTask:
 class TicketKind:
     dispatch_type = TicketDispatch
     starts_anew = False
-    quiet_seconds = 30.0
+    first_sign_seconds = 30.0
     events = KindEvents(
         data_of={
             "ticket.read": Read,

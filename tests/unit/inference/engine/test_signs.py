@@ -43,6 +43,16 @@ async def test_a_run_that_has_nothing_to_say_says_that_it_lives_and_how_far_it_i
     assert not details.is_doubt(bus.events[0])
 
 
+async def test_only_the_first_sign_may_come_sooner() -> None:
+    bus, clock = FakeBus(), SystemClock()
+    given = Signs(fakes.build_reporter(bus), Waits(clock), clock)
+    async with given.kept_up(_build_sign, first_seconds=0.02, look_seconds=0.005):
+        await _until(lambda: bool(bus.events))
+        await asyncio.sleep(0.1)
+
+    assert bus.types == ["progress"]
+
+
 async def test_a_wait_is_told_once_when_it_lasts_and_its_end_too() -> None:
     bus, clock = FakeBus(), ManualClock()
     waits = Waits(clock)

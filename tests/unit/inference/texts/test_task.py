@@ -331,7 +331,7 @@ async def test_an_analysis_that_lasts_gives_a_sign_of_life(
 ) -> None:
     """Sooner than a call, for its ticket is shown as `processing` from then on."""
     bus, kind = FakeBus(), TicketKind(tools)
-    kind.quiet_seconds = 0.0  # looked at once a second
+    kind.first_sign_seconds = 0.0  # looked at once a second
     analyst.is_open.clear()
     runner = Runner(
         bus, kind, SystemClock(), fakes.build_patience(), FakeDelivery(carry_document())
@@ -344,7 +344,7 @@ async def test_an_analysis_that_lasts_gives_a_sign_of_life(
     await running
 
     assert bus.types[:2] == [EventType.STARTED, EventType.WAITING]
-    assert TicketKind(tools).quiet_seconds < QUIET_SECONDS
+    assert TicketKind(tools).first_sign_seconds < QUIET_SECONDS
 
 
 async def test_while_the_store_is_away_it_is_handed_back_with_its_reason(

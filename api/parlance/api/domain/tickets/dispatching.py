@@ -35,7 +35,7 @@ OPEN_STATES = (TicketState.QUEUED, TicketState.PROCESSING)
 
 MAX_WAITING_JOBS = 10_000
 """Tickets in JOBS at once; the rest waits in the outbox. It is a minute's work for many workers,
-and usually 30 to 60 MB. Without a bound, an import of a million tickets would take all of the
+and usually 40 MB. Without a bound, an import of a million tickets would take all of the
 stream's 1 GiB, which calls need too, and all of it would be sent again after a loss of NATS."""
 
 

@@ -4,9 +4,11 @@ Postgres is the truth about what is still wanted, and NATS may lose what it hold
 open and not in the outbox was queued in JOBS. It is sent again with the same attempt:
 
 - at once, when its work was asked for before the present JOBS was made: all of NATS was lost;
-- when nothing was heard of it for `STALL_SECONDS` and it is not in JOBS any more. What is in a lane
-  is younger than what was served from it, so only tickets from before the oldest of their lane are
-  looked for there, one by one.
+- when nothing was heard of it for `STALL_SECONDS`, and all that is left in its lane was queued
+  after its work was asked for.
+
+Each is looked for in NATS before, by its id: it may have waited for hours in the outbox, and be in
+its lane since a moment ago, or its result may wait for the recorder.
 
 Sending again is harmless: JOBS drops the same attempt for a while, and a worker does nothing about
 one that has ended. Called by the recorder, every few seconds.
@@ -116,8 +118,8 @@ class Stragglers:
 
     async def _send_again(self, why: str, ticket: tables.Ticket, company: CompanySlug) -> None:
         """The document may be lost too, so it is made again."""
-        if why == _QUIET and await self._bus.is_queued(Kind.TICKET, str(ticket.id)):
-            return  # it waited for long in the outbox, so it is younger in its lane
+        if await self._bus.is_held(company, Kind.TICKET, str(ticket.id)):
+            return
         async with self._database.company_session(ticket.company_id) as session:
             content = await queries.fetch_content(session, ticket.company_id, ticket.id)
         if content is None:

@@ -130,7 +130,8 @@ class TicketApplier:
         # One after the other: readers stop at the second one.
         await self._bus.publish_event(replies.build_analyzed(envelope, result.timings))
         await self._bus.publish_event(replies.build_completed(envelope))
-        if artefacts.has_objects(result):
+        # An earlier attempt may have ended without a result that names its objects.
+        if artefacts.has_objects(result) or envelope.attempt > 1:
             await self._delete_attempt(envelope)
 
     async def _settle_ignored(

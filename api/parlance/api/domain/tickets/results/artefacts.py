@@ -45,7 +45,7 @@ async def delete_attempt(
 ) -> None:
     """Everything that this attempt and older ones left, also what no result names: a run that was
     lost may have stored insights under another key. What cannot be deleted now goes with a later
-    attempt that has objects or fails, or with the ticket."""
+    attempt, or with the ticket."""
     try:
         prefix = objects.format_ticket_prefix(company, ticket_id)
         async for stored in store.list(prefix):

@@ -20,8 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 # while it puts their documents into the store, and the results of everybody else would wait for it.
 #
 # The condition is `contracts.lifecycle.accepts` for a row: of an attempt that is not older than the
-# row's, while the row has not ended. That a worker has delivered is not in the row: the recorder
-# stores what is delivered at once, or says that it cannot.
+# row's, while the row has not ended. A sign of life changes a row once, or pollers of
+# `updated_since` would be given the same ticket again and again. That a worker has delivered is not
+# in the row: the recorder stores what is delivered at once, or says that it cannot.
 APPLY = sa.text(
     """
     WITH change AS (
@@ -63,6 +64,7 @@ APPLY = sa.text(
             AND ticket.company_id = change.company_id
             AND ticket.state IN ('queued', 'processing')
             AND ticket.attempt <= change.attempt
+            AND (ticket.state, ticket.attempt) IS DISTINCT FROM (change.state, change.attempt)
         RETURNING ticket.id, ticket.company_id, ticket.state, ticket.attempt,
             change.profile, change.insights
     ), stored AS (

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from parlance.api.db import tables
-from parlance.api.db.tables import TICKET_CONTENTS
+from parlance.api.db.tables import TICKET_CONTENTS, Json
 from parlance.api.domain.tickets import contents, dispatching
 from parlance.api.domain.tickets.contents import Document
 from parlance.api.domain.tickets.uploads.changes import Change, Known, NewTicket, Outcome
@@ -20,7 +20,6 @@ from parlance.api.domain.tickets.uploads.upload import TicketUpload
 from parlance.api.outbox import rows as outbox
 from parlance.contracts import ids
 from parlance.contracts.bus.subjects import Kind
-from parlance.contracts.bus.tickets import Carried
 from parlance.runtime import tasks
 from parlance.runtime.store import Store
 from sqlalchemy.dialects import postgresql as pg
@@ -136,11 +135,15 @@ async def _withdraw(
         )
     )
     payloads = await outbox.withdraw_many(session, company_id, Kind.TICKET, updated)
-    # What cannot be read must not keep its ticket from being replaced.
-    withdrawn = [
-        Carried.model_validate(payload["document"]) for payload in payloads if "document" in payload
-    ]
-    return [document.object_key for document in withdrawn if document.object_key is not None]
+    return [key for payload in payloads if (key := _find_object_key(payload)) is not None]
+
+
+def _find_object_key(payload: Json) -> str | None:
+    """Of the document of a `TicketDispatch`, also where the rest of it cannot be read: that must
+    not keep its ticket from being replaced."""
+    document = payload.get("document")
+    key = document.get("object_key") if isinstance(document, dict) else None
+    return key if isinstance(key, str) else None
 
 
 def _build_documents(upload: TicketUpload, step: Sequence[Change]) -> list[Document]:
