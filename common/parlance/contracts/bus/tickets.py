@@ -143,9 +143,8 @@ class Carried(Value):
 
     @model_validator(mode="after")
     def _check_place(self) -> Self:
-        is_object = self.object_key is not None and self.sha256 is not None
-        is_content = self.object_key is None and self.sha256 is None and self.content is not None
-        if is_content == is_object or (is_object and self.content is not None):
+        given = [value is not None for value in (self.content, self.object_key, self.sha256)]
+        if given not in ([True, False, False], [False, True, True]):
             raise ValueError("either the content, or the key and the hash of its object")
         return self
 

@@ -54,10 +54,6 @@ def build_stream_config(stream: streams.Stream, *, replicas: int) -> api.StreamC
     )
 
 
-def _retention(stream: streams.Stream) -> api.RetentionPolicy:
-    return api.RetentionPolicy.WORK_QUEUE if stream.work_queue else api.RetentionPolicy.LIMITS
-
-
 def build_consumer_config(consumer: streams.Consumer) -> api.ConsumerConfig:
     return api.ConsumerConfig(
         name=consumer.durable,

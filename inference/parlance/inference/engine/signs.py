@@ -77,7 +77,7 @@ class Signs:
         async with tasks.running_later(look_seconds, give, name="signs"):
             yield
 
-    async def _give_forever(self, build_sign: BuildSign, limits: "_Limits") -> None:
+    async def _give_forever(self, build_sign: BuildSign, limits: _Limits) -> None:
         limit_seconds = limits.first_seconds
         while True:
             # A wait that was told stays told from its beginning to its end.

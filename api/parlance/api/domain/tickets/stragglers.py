@@ -51,7 +51,6 @@ SKEW = timedelta(seconds=30)
 """Times of Postgres, of the relay and of NATS are compared; their clocks may differ so much."""
 TICKETS_PER_BATCH = 50
 
-_QUIET = "quiet"
 _QUEUED_AT = sa.func.coalesce(col(tables.Ticket.queued_at), col(tables.Ticket.updated_at))
 _Found = tuple[tables.Ticket, CompanySlug]
 
@@ -75,7 +74,7 @@ class Stragglers:
             await self._send_all("lost", _was_queued_before(datetime.fromisoformat(created) + SKEW))
             self._jobs_created = created
         if self._clock.monotonic() >= self._quiet_at:
-            await self._send_all(_QUIET, await self._is_quiet())
+            await self._send_all("quiet", await self._is_quiet())
             self._quiet_at = self._clock.monotonic() + QUIET_ROUND_SECONDS
 
     async def _is_quiet(self) -> sa.ColumnElement[bool]:

@@ -7,11 +7,12 @@ import msgspec
 from parlance.api.domain.tickets.results import writer
 from parlance.api.domain.tickets.results.changes import Change
 from parlance.api.domain.tickets.results.writer import Pending
+from parlance.contracts.tickets import TicketState
 
 
 def build(id_: str, *, insights: bytes | None = None) -> Change:
     data = msgspec.Raw(insights) if insights is not None else None
-    return Change(id=id_, company_id="c", attempt=1, insights=data)
+    return Change(id=id_, company_id="c", attempt=1, state=TicketState.COMPLETED, insights=data)
 
 
 async def take_all(*changes: Change) -> list[list[str]]:

@@ -27,7 +27,7 @@ class Change(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     id: str
     company_id: str
     attempt: int
-    state: TicketState | None = None
+    state: TicketState
     started_at: datetime | None = None
     completed_at: datetime | None = None
     error_code: str | None = None

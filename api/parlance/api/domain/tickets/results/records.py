@@ -39,7 +39,7 @@ APPLY = sa.text(
     ), changed AS (
         UPDATE tickets AS ticket SET
             attempt = change.attempt,
-            state = coalesce(change.state, ticket.state),
+            state = change.state,
             started_at = CASE WHEN change.insights IS NULL
                 THEN coalesce(ticket.started_at, change.started_at)
                 ELSE change.started_at END,
@@ -64,7 +64,7 @@ APPLY = sa.text(
             AND ticket.company_id = change.company_id
             AND ticket.state IN ('queued', 'processing')
             AND ticket.attempt <= change.attempt
-            AND (ticket.state, ticket.attempt) IS DISTINCT FROM (change.state, change.attempt)
+            AND (ticket.state, ticket.attempt) <> (change.state, change.attempt)
         RETURNING ticket.id, ticket.company_id, ticket.state, ticket.attempt,
             change.profile, change.insights
     ), stored AS (
